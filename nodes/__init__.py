@@ -1,0 +1,22 @@
+"""What an artist sees: one file per operation, and the extension that lists them."""
+
+from __future__ import annotations
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import runtime
+from .class_seed import RobustClassSeed
+from .classify import RobustClassify
+from .load_classifier import RobustLoadClassifier
+from .translate import RobustTranslate
+
+
+class RobustSynthesis(ComfyExtension):
+    """The pack, as ComfyUI loads it."""
+
+    async def on_load(self) -> None:
+        runtime.register_classifier_folder()
+        runtime.provide_example_pictures()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [RobustLoadClassifier, RobustClassSeed, RobustTranslate, RobustClassify]

@@ -1,0 +1,31 @@
+"""What several nodes have in common: the pack's own socket type, its category and its wording."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+CATEGORY = "robust synthesis"
+LARGEST_SEED = 0xFFFFFFFFFFFFFFFF
+
+RobustClassifierSocket = io.Custom("ROBUST_CLASSIFIER")
+
+
+def classifier_input() -> io.Input:
+    return RobustClassifierSocket.Input(
+        "classifier", tooltip="The robust classifier to climb, from Load Robust Classifier."
+    )
+
+
+def target_class_input(tooltip: str) -> io.Input:
+    return io.String.Input("target_class", default="church", tooltip=tooltip)
+
+
+def seed_input(tooltip: str) -> io.Input:
+    return io.Int.Input(
+        "seed", default=0, min=0, max=LARGEST_SEED, control_after_generate=True, tooltip=tooltip
+    )
+
+
+def seeds_of_batch(seed: int, count: int) -> list[int]:
+    """One seed for each picture of a batch, so that picture 3 of a batch is seed + 3 made alone."""
+    return [(seed + index) % (LARGEST_SEED + 1) for index in range(count)]

@@ -1,0 +1,109 @@
+"""Classes as an artist writes them: `church`, `12`, `sea:0.7, mountain:0.3`, `-street`."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+class ClassExpressionError(ValueError):
+    """The text names a class that does not exist, or is not an expression; the message says what would do."""
+
+
+@dataclass(frozen=True)
+class ClassMix:
+    """How much to climb towards each class: positive weights attract, negative ones repel."""
+
+    weights: tuple[tuple[int, float], ...]
+    """Pairs of a class index and its weight, each index once, no weight zero."""
+
+    def vector(self, classes: int) -> Tensor:
+        """The weights as `[classes]`, float32; classes that are not named have zero."""
+        vector = torch.zeros(classes)
+        for index, weight in self.weights:
+            vector[index] = weight
+        return vector
+
+
+def parse_class_expression(text: str, labels: Sequence[str]) -> ClassMix:
+    """Read a class expression.
+
+    Terms are separated by commas. A term is a class name or number, with an optional weight after a colon and an
+    optional minus before it. Names match without case, spaces, underscores or hyphens.
+
+    Raises:
+        ClassExpressionError: an empty text, an unknown class, a weight that is no number, zero or infinite.
+    """
+    weights: dict[int, float] = {}
+    for term in text.split(","):
+        if not term.strip():
+            continue
+        index, weight = _term(term.strip(), labels)
+        weights[index] = weights.get(index, 0.0) + weight
+    if not weights:
+        raise ClassExpressionError(f"Write a class, for instance '{labels[0]}'. {_known(labels)}")
+    cancelled = [labels[index] for index, weight in weights.items() if weight == 0]
+    if cancelled:
+        raise ClassExpressionError(f"The weights of '{cancelled[0]}' cancel each other out: leave the class away.")
+    return ClassMix(tuple(weights.items()))
+
+
+def _term(term: str, labels: Sequence[str]) -> tuple[int, float]:
+    exact = _find(term, labels)
+    if exact is not None:
+        return exact, 1.0
+    name, colon, number = term.rpartition(":")
+    weight = 1.0
+    if colon:
+        try:
+            weight = float(number)
+        except ValueError:
+            raise ClassExpressionError(
+                f"The weight in '{term}' is not a number. Write it like '{labels[0]}:0.7'."
+            ) from None
+        if not math.isfinite(weight) or weight == 0:
+            raise ClassExpressionError(f"The weight in '{term}' must be a number other than zero.")
+        term = name.strip()
+    if term.startswith("-"):
+        term, weight = term[1:].strip(), -weight
+    index = _find(term, labels)
+    if index is None:
+        raise ClassExpressionError(_unknown(term, labels))
+    return index, weight
+
+
+def _find(name: str, labels: Sequence[str]) -> int | None:
+    wanted = _plain(name)
+    for index, label in enumerate(labels):
+        # A leading minus is part of the expression, never of a name.
+        if _plain(label) == wanted and not name.startswith("-"):
+            return index
+    if name.isascii() and name.isdigit() and int(name) < len(labels):
+        return int(name)
+    return None
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s_\-]+", "", name).casefold()
+
+
+def _unknown(name: str, labels: Sequence[str]) -> str:
+    if name.isdigit():
+        return f"There is no class number {name}: this classifier's classes are 0 to {len(labels) - 1}."
+    plain = {_plain(label): label for label in labels}
+    near = difflib.get_close_matches(_plain(name), plain, n=3, cutoff=0.5)
+    near += [key for key in plain if len(_plain(name)) >= 3 and _plain(name) in key and key not in near]
+    if near:
+        return f"There is no class '{name}'. Did you mean {' or '.join(plain[key] for key in near[:4])}?"
+    return f"There is no class '{name}'. {_known(labels)}"
+
+
+def _known(labels: Sequence[str], most: int = 24) -> str:
+    more = f" and {len(labels) - most} more" if len(labels) > most else ""
+    return f"This classifier knows: {', '.join(labels[:most])}{more}."

@@ -1,0 +1,75 @@
+"""What to climb: losses of a picture, one number per picture of the batch, smaller is better."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from ..models import RobustClassifier
+
+ObjectiveName = Literal["logit", "cross-entropy", "margin"]
+OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
+
+Loss = Callable[[Tensor], Tensor]
+"""From images `[B, 3, H, W]` in [0, 1] to losses `[B]`."""
+
+
+def class_loss(classifier: RobustClassifier, weights: Tensor, objective: ObjectiveName) -> Loss:
+    """The loss of pictures that should show a mix of classes.
+
+    Args:
+        classifier: gives the logits.
+        weights: `[classes]`, or `[B, classes]` for a mix of its own for each picture; negative ones repel.
+        objective: `logit` climbs the weighted sum of the logits; `cross-entropy` is -log p of the classes that
+            attract (in proportion to their weights) and -log(1 - p) of those that repel; `margin` climbs the
+            weighted logits over the highest logit of a class that is not named.
+
+    Raises:
+        ValueError: an unknown objective.
+    """
+    of_logits = {"logit": _logit, "cross-entropy": _cross_entropy, "margin": _margin}
+    if objective not in of_logits:
+        raise ValueError(f"Unknown objective {objective!r}: choose one of {', '.join(of_logits)}.")
+    measure = of_logits[objective]
+    weights = torch.atleast_2d(weights)
+
+    def loss(images: Tensor) -> Tensor:
+        logits = classifier(images)
+        return measure(logits, weights.to(logits))
+
+    return loss
+
+
+def _logit(logits: Tensor, weights: Tensor) -> Tensor:
+    return -(logits * weights).sum(1)
+
+
+def _cross_entropy(logits: Tensor, weights: Tensor) -> Tensor:
+    log_p = logits.log_softmax(1)
+    attract, repel = weights.clamp(min=0), -weights.clamp(max=0)
+    attract = attract / attract.sum(1, keepdim=True).clamp(min=torch.finfo(attract.dtype).tiny)
+    # log(1 - p), from the logits of all other classes: exact where p is close to 1.
+    away = torch.logsumexp(_others(logits), 2) - logits.logsumexp(1, keepdim=True)
+    return -(attract * log_p).sum(1) - (repel * away).sum(1)
+
+
+def _others(logits: Tensor) -> Tensor:
+    """`[B, K, K]`: for each class, the logits with its own taken out."""
+    own = torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device)
+    return logits[:, None, :].expand(-1, logits.shape[1], -1).masked_fill(own, -torch.inf)
+
+
+def _margin(logits: Tensor, weights: Tensor) -> Tensor:
+    attract = weights.clamp(min=0)
+    total = attract.sum(1, keepdim=True)
+    scaled = torch.where(total > 0, weights / total.clamp(min=torch.finfo(total.dtype).tiny), weights)
+    named = weights != 0
+    rivals = logits.masked_fill(named, -torch.inf).amax(1)
+    # With every class named there is no rival, and the weighted logits alone are the goal.
+    rivals = torch.where(named.all(1), torch.zeros_like(rivals), rivals)
+    # Classes that only repel push the picture towards the rival instead of above it.
+    sign = torch.where(total.squeeze(1) > 0, 1.0, -1.0)
+    return sign * rivals - (logits * scaled).sum(1)
