@@ -1,0 +1,88 @@
+"""What the tests share: the bundled classifiers, tiny random ones, and a real ComfyUI."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import hypothesis
+import pytest
+import torch
+
+from robust_synthesis.models import ClassifierCard, RobustClassifier, bundled_classifiers, load_classifier
+from robust_synthesis.models.architectures import build_network
+
+hypothesis.settings.register_profile("pack", deadline=None, max_examples=25, derandomize=True)
+hypothesis.settings.load_profile("pack")
+
+
+def _tiny_classifier(input_size: int = 32, classes: int = 3, activation: str = "silu") -> RobustClassifier:
+    """A random network of a few hundred weights: quick, and as unkind as any to climb."""
+    architecture = {
+        "name": "narrow_resnet",
+        "widths": [4, 6],
+        "blocks": [1, 1],
+        "stem_stride": 1,
+        "activation": activation,
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        network = build_network(architecture, classes)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+    labels = tuple(f"class_{index}" for index in range(classes))
+    card = ClassifierCard("Tiny", architecture, labels, input_size, (0.5, 0.4, 0.3), (0.2, 0.3, 0.25))
+    return RobustClassifier(network, card)
+
+
+@pytest.fixture(scope="session")
+def tiny_classifier() -> Callable[..., RobustClassifier]:
+    return _tiny_classifier
+
+
+@pytest.fixture(scope="session")
+def tiny() -> RobustClassifier:
+    return _tiny_classifier()
+
+
+@pytest.fixture(scope="session")
+def canvas() -> RobustClassifier:
+    return load_classifier(bundled_classifiers()["canvas"])
+
+
+@pytest.fixture(scope="session")
+def comfyui() -> Path:
+    """The real ComfyUI; without one there is nothing that a node could run in."""
+    from tools.comfyui import locate
+
+    path = locate()
+    if not (path / "main.py").is_file():
+        pytest.skip("no ComfyUI here: run `python dev.py test` once, which fetches one, or set COMFYUI_PATH")
+    return path
+
+
+@pytest.fixture(scope="session")
+def pack(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """The nodes, loaded by the pack's own door into a real ComfyUI on the CPU with an empty base directory."""
+    sys.path.insert(0, str(comfyui))
+    import comfy.cli_args
+
+    comfy.cli_args.args.cpu = True
+    comfy.cli_args.args.base_directory = str(tmp_path_factory.mktemp("comfyui"))
+
+    import robust_synthesis
+
+    async def start() -> Any:
+        extension = await robust_synthesis.comfy_entrypoint()
+        await extension.on_load()
+        return await extension.get_node_list()
+
+    asyncio.run(start())
+    import robust_synthesis.nodes
+
+    return robust_synthesis.nodes

@@ -1,0 +1,1 @@
+"""What `dev.py` and the tests stand on: the set-up, a real ComfyUI, a client. Not part of the pack."""

@@ -1,0 +1,140 @@
+"""A ComfyUI server as a child process that never outlives the `with` block it was started in."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import psutil
+
+from .base import make_base
+from .client import ComfyClient
+from .comfyui import locate
+from .errors import ToolError
+from .processes import tail
+
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class ComfyServer:
+    """A running ComfyUI. Make one with `ComfyServer.start(...)`."""
+
+    def __init__(self, process: subprocess.Popen[bytes], url: str, base: Path, log: Path) -> None:
+        self.process = process
+        self.url = url
+        self.base = base
+        self.log = log
+
+    @classmethod
+    @contextlib.contextmanager
+    def start(
+        cls,
+        base: Path,
+        log: Path,
+        *,
+        arguments: Sequence[str] = (),
+        port: int | None = None,
+        timeout: float = 300,
+    ) -> Iterator[ComfyServer]:
+        """Start ComfyUI on 127.0.0.1, wait until it answers, and stop it at the end of the block.
+
+        Args:
+            base: ComfyUI's base directory; made, with this pack in it, where it does not exist.
+            log: the file that gets what the server prints.
+            arguments: further command-line arguments for ComfyUI.
+            port: the port to listen on; a free one if None.
+            timeout: seconds until a server that does not answer is given up.
+
+        Raises:
+            ToolError: the server ended or did not answer in time.
+        """
+        make_base(base)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        port = port or free_port()
+        # A scratch folder of its own: ComfyUI empties its temp folder at both ends, under the feet of any
+        # other server with the same base.
+        with tempfile.TemporaryDirectory(prefix="comfyui-", ignore_cleanup_errors=True) as scratch:
+            command = [sys.executable, str(locate() / "main.py"), *_flags(base, port, scratch), *arguments]
+            with log.open("wb") as output, _running(command, output.fileno()) as process:
+                server = cls(process, f"http://127.0.0.1:{port}", base, log)
+                server._await_answer(timeout)
+                yield server
+
+    def log_text(self) -> str:
+        """What the server has printed so far, without colours."""
+        return _COLOURS.sub("", self.log.read_text("utf-8", "replace"))
+
+    def _await_answer(self, timeout: float) -> None:
+        client = ComfyClient(self.url)
+        give_up = time.monotonic() + timeout
+        while True:
+            with contextlib.suppress(urllib.error.URLError, ConnectionError):
+                client.system_stats()
+                return
+            if self.process.poll() is not None or time.monotonic() > give_up:
+                raise ToolError(f"ComfyUI did not start. The end of {self.log}:\n{tail(self.log_text())}")
+            time.sleep(0.1)
+
+
+def free_port(preferred: int = 0) -> int:
+    """The preferred port of 127.0.0.1 if it is free, else one that is."""
+    for port in (preferred, 0):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return int(probe.getsockname()[1])
+    raise ToolError("There is no free port on 127.0.0.1.")
+
+
+def _flags(base: Path, port: int, scratch: str) -> list[str]:
+    import torch
+
+    flags = ["--listen=127.0.0.1", f"--port={port}", "--disable-api-nodes", "--disable-auto-launch"]
+    flags += [f"--base-directory={base}", f"--temp-directory={scratch}"]
+    # In memory, because the default database lies outside the base directory and is locked by one server.
+    flags.append("--database-url=sqlite:///:memory:")
+    if not torch.accelerator.is_available():
+        flags.append("--cpu")
+    return flags
+
+
+@contextlib.contextmanager
+def _running(command: list[str], output: int) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+    )
+    try:
+        yield process
+    finally:
+        _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    # Children too: on Windows the Python of a virtual environment only starts the real one.
+    children: list[psutil.Process] = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        children = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for survivor in psutil.wait_procs(children, timeout=10)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            survivor.kill()
