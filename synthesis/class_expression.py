@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.001, 1000
 
 
 class ClassExpressionError(ValueError):
@@ -38,7 +39,7 @@ def parse_class_expression(text: str, labels: Sequence[str]) -> ClassMix:
     optional minus before it. Names match without case, spaces, underscores or hyphens.
 
     Raises:
-        ClassExpressionError: an empty text, an unknown class, a weight that is no number, zero or infinite.
+        ClassExpressionError: an empty text, an unknown class, a weight that is no number or out of range.
     """
     weights: dict[int, float] = {}
     for term in text.split(","):
@@ -48,7 +49,7 @@ def parse_class_expression(text: str, labels: Sequence[str]) -> ClassMix:
         weights[index] = weights.get(index, 0.0) + weight
     if not weights:
         raise ClassExpressionError(f"Write a class, for instance '{labels[0]}'. {_known(labels)}")
-    cancelled = [labels[index] for index, weight in weights.items() if weight == 0]
+    cancelled = [labels[index] for index, weight in weights.items() if abs(weight) < SMALLEST_WEIGHT / 2]
     if cancelled:
         raise ClassExpressionError(f"The weights of '{cancelled[0]}' cancel each other out: leave the class away.")
     return ClassMix(tuple(weights.items()))
@@ -67,8 +68,11 @@ def _term(term: str, labels: Sequence[str]) -> tuple[int, float]:
             raise ClassExpressionError(
                 f"The weight in '{term}' is not a number. Write it like '{labels[0]}:0.7'."
             ) from None
-        if not math.isfinite(weight) or weight == 0:
-            raise ClassExpressionError(f"The weight in '{term}' must be a number other than zero.")
+        # Refuses zero, infinity and NaN as well.
+        if not SMALLEST_WEIGHT <= abs(weight) <= LARGEST_WEIGHT:
+            raise ClassExpressionError(
+                f"The weight in '{term}' must be from {SMALLEST_WEIGHT} to {LARGEST_WEIGHT}, or minus that."
+            )
         term = name.strip()
     if term.startswith("-"):
         term, weight = term[1:].strip(), -weight
@@ -84,7 +88,8 @@ def _find(name: str, labels: Sequence[str]) -> int | None:
         # A leading minus is part of the expression, never of a name.
         if _plain(label) == wanted and not name.startswith("-"):
             return index
-    if name.isascii() and name.isdigit() and int(name) < len(labels):
+    # Python refuses to read numbers of thousands of digits.
+    if name.isascii() and name.isdigit() and len(name) < 10 and int(name) < len(labels):
         return int(name)
     return None
 

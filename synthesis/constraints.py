@@ -32,8 +32,11 @@ class Constraint:
         """The unit step of steepest ascent for a gradient `[B, 3, H, W]`; zero where the gradient is zero."""
         if self.norm == "linf":
             return gradient.sign()
+        tiny = torch.finfo(gradient.dtype).tiny
+        # Scaled to 1 first: the squares of very small or very large numbers are 0 or infinite.
+        gradient = gradient / gradient.abs().amax((1, 2, 3), keepdim=True).clamp(min=tiny)
         length = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-        return gradient / length.clamp(min=torch.finfo(gradient.dtype).tiny)
+        return gradient / length.clamp(min=tiny)
 
     def project(self, images: Tensor, start: Tensor) -> Tensor:
         """The nearest images to `images` that are in the ball around `start`, then clamped to [0, 1]."""

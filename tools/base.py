@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -13,12 +12,10 @@ PACK = "robust-synthesis"
 
 
 def make_base(base: Path) -> None:
-    """Create or complete a base directory: ComfyUI's folders, a link to this pack, its example pictures."""
+    """Create or complete a base directory: ComfyUI's folders and a link to this pack."""
     for folder in ("custom_nodes", "input", "models", "output", "user"):
         (base / folder).mkdir(parents=True, exist_ok=True)
     link(base / "custom_nodes" / PACK, ROOT)
-    for picture in (ROOT / "workflows" / "assets").glob("*"):
-        shutil.copy(picture, base / "input")
 
 
 def link(place: Path, target: Path) -> None:
