@@ -68,7 +68,9 @@ def train_judge(data: Path, epochs: int = 14, batch: int = 64, peak: float = 0.0
             optimizer.step()
             schedule.step()
             losses.append(float(loss.detach()))
-        print(f"epoch {epoch + 1}/{epochs} loss {np.mean(losses):.3f} ({time.perf_counter() - started:.0f} s)", flush=True)
+        print(
+            f"epoch {epoch + 1}/{epochs} loss {np.mean(losses):.3f} ({time.perf_counter() - started:.0f} s)", flush=True
+        )
     card = ClassifierCard(f"Judge of {data.stem}", ARCHITECTURE, labels, images.shape[2], MEAN, STD)
     judge = RobustClassifier(network, card)
     test, truth, _ = read_pictures(data, "test")

@@ -103,7 +103,7 @@ def build_network(architecture: Mapping[str, Any], classes: int) -> NarrowResNet
     if stem_stride not in (1, 2):
         raise ArchitectureError(f"stem_stride is {stem_stride!r}, not 1 or 2")
     activation = architecture.get("activation")
-    if activation not in ACTIVATIONS:
+    if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise ArchitectureError(f"unknown activation {activation!r} (known: {', '.join(ACTIVATIONS)})")
     return NarrowResNet(classes, widths, blocks, stem_stride, ACTIVATIONS[activation])
 

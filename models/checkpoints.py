@@ -8,7 +8,6 @@ state dict (`num_batches_tracked` left out), plus `seeds.mean` and `seeds.factor
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,6 +25,8 @@ FORMAT = 1
 ENTRY = "robust_classifier"
 SEEDS_MEAN = "seeds.mean"
 SEEDS_FACTORS = "seeds.factors"
+LARGEST_PIXEL = 1e6
+"""Means and deviations beyond this, and deviations below its inverse, are no pictures'; NaN is beyond."""
 PICKLE_SIGNATURES = (b"\x80", b"PK\x03\x04")
 
 
@@ -51,7 +52,11 @@ def load_classifier(path: Path) -> RobustClassifier:
 
 
 def save_classifier(classifier: RobustClassifier, path: Path) -> None:
-    """Write a classifier in half precision. The file appears under its name only when it is whole."""
+    """Write a classifier in half precision. The file appears under its name only when it is whole.
+
+    Raises:
+        ValueError: a weight that half precision cannot hold.
+    """
     card = classifier.card
     header: dict[str, Any] = {
         "format": FORMAT,
@@ -69,6 +74,9 @@ def save_classifier(classifier: RobustClassifier, path: Path) -> None:
         header["seeds"] = {"grain": classifier.seeds.grain, "rank": classifier.seeds.factors.shape[1]}
         tensors |= {SEEDS_MEAN: classifier.seeds.mean, SEEDS_FACTORS: classifier.seeds.factors}
     half = {name: tensor.detach().cpu().half().contiguous() for name, tensor in tensors.items()}
+    too_large = [name for name, tensor in half.items() if not bool(tensor.isfinite().all())]
+    if too_large:
+        raise ValueError(f"{_some(too_large)} does not fit into half precision; the file would not load again.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
         whole = Path(folder) / path.name
@@ -82,8 +90,9 @@ class _DescriptionError(ValueError):
 
 def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
     with path.open("rb") as file:
-        start = file.read(4)
-    if start.startswith(PICKLE_SIGNATURES):
+        start = file.read(9)
+    # Safetensors begin with the length of their header, whose first byte may well be a pickle's, and then a brace.
+    if start.startswith(PICKLE_SIGNATURES) and not start.endswith(b"{"):
         raise CheckpointError(
             f"{path.name} is a pickle (a PyTorch .pt or .ckpt file), whatever its name says. A pickle can run "
             "code when it is read, so it is not opened. Convert it to safetensors first."
@@ -104,7 +113,8 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]
         ) from error
     try:
         header = json.loads(metadata[ENTRY])
-    except json.JSONDecodeError as error:
+    # A number of too many digits is a ValueError, too deep a nesting a RecursionError.
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path.name} has a '{ENTRY}' entry that is not JSON: {error}.") from error
     if not isinstance(header, dict):
         raise CheckpointError(f"{path.name} has a '{ENTRY}' entry that is not a JSON object.")
@@ -118,7 +128,7 @@ def _assemble(header: Mapping[str, Any], tensors: dict[str, Tensor]) -> RobustCl
         )
     card = _card(header)
     for name, tensor in tensors.items():
-        if not tensor.is_floating_point() or not bool(tensor.isfinite().all()):
+        if not tensor.is_floating_point() or not bool(tensor.float().isfinite().all()):
             raise _DescriptionError(f"its tensor {name} holds something else than finite numbers")
     tensors = {name: tensor.float() for name, tensor in tensors.items()}
     seeds = _seeds(header, tensors, len(card.labels))
@@ -152,8 +162,8 @@ def _card(header: Mapping[str, Any]) -> ClassifierCard:
     if not isinstance(architecture, dict):
         raise _DescriptionError("its header has no architecture")
     labels = header.get("labels")
-    if not isinstance(labels, list) or not labels or not all(isinstance(label, str) for label in labels):
-        raise _DescriptionError("its header has no list of labels")
+    if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(label, str) for label in labels):
+        raise _DescriptionError("its header has no list of two or more labels")
     input_size = header.get("input_size")
     if not isinstance(input_size, int) or not 8 <= input_size <= 4096:
         raise _DescriptionError(f"its input_size is {input_size!r}, not a number of pixels from 8 to 4096")
@@ -161,7 +171,7 @@ def _card(header: Mapping[str, Any]) -> ClassifierCard:
     if not isinstance(training, dict):
         raise _DescriptionError("its training entry is not an object")
     std = _three_numbers(header, "std")
-    if min(std) <= 0:
+    if min(std) < 1 / LARGEST_PIXEL:
         raise _DescriptionError("its std is not above zero")
     return ClassifierCard(
         title=str(header.get("title", "")),
@@ -180,7 +190,7 @@ def _three_numbers(header: Mapping[str, Any], key: str) -> tuple[float, float, f
     if (
         not isinstance(values, list)
         or len(values) != 3
-        or not all(isinstance(value, (int, float)) and math.isfinite(value) for value in values)
+        or not all(isinstance(value, (int, float)) and abs(value) <= LARGEST_PIXEL for value in values)
     ):
         raise _DescriptionError(f"its {key} is {values!r}, not three numbers")
     return float(values[0]), float(values[1]), float(values[2])

@@ -31,8 +31,12 @@ class RobustClassSeed(io.ComfyNode):
                     "Gaussians are blended. Classes with a minus are passed over. Not read by natural noise."
                 ),
                 io.Int.Input(
-                    "width", default=96, min=16, max=4096, tooltip="Width of the pictures, in pixels. The bundled "
-                    "classifiers were trained at 96; larger pictures are smooth, not more detailed."
+                    "width",
+                    default=96,
+                    min=16,
+                    max=4096,
+                    tooltip="Width of the pictures, in pixels. The bundled "
+                    "classifiers were trained at 96; larger pictures are smooth, not more detailed.",
                 ),
                 io.Int.Input("height", default=96, min=16, max=4096, tooltip="Height of the pictures, in pixels."),
                 io.Int.Input("batch_size", default=1, min=1, max=256, tooltip="How many pictures."),

@@ -126,7 +126,7 @@ def to_intermediate(image: Tensor) -> Tensor:
 
 
 def _run(loaded: LoadedClassifier, images: Tensor, part: slice, work: Work, report: Callback) -> Tensor:
-    size = working_size(*images.shape[2:], loaded.robust.input_size)
+    size = working_size(images.shape[2], images.shape[3], loaded.robust.input_size)
     # The pictures at full size: original, result, and a few temporaries of the same size.
     pictures = 6 * images.numel() * 4
     climbing = len(images) * loaded.robust.climbing_bytes(*size)

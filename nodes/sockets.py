@@ -21,9 +21,7 @@ def target_class_input(tooltip: str) -> io.Input:
 
 
 def seed_input(tooltip: str) -> io.Input:
-    return io.Int.Input(
-        "seed", default=0, min=0, max=LARGEST_SEED, control_after_generate=True, tooltip=tooltip
-    )
+    return io.Int.Input("seed", default=0, min=0, max=LARGEST_SEED, control_after_generate=True, tooltip=tooltip)
 
 
 def seeds_of_batch(seed: int, count: int) -> list[int]:

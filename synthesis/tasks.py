@@ -125,7 +125,7 @@ def translate(
 
 def classify(classifier: RobustClassifier, images: Tensor) -> Tensor:
     """Probabilities `[B, classes]` of pictures `[B, 3, H, W]` in [0, 1], any H and W, seen whole."""
-    size = working_size(*images.shape[2:], classifier.input_size)
+    size = working_size(images.shape[2], images.shape[3], classifier.input_size)
     with torch.no_grad():
         return classifier(resized(images, size)).softmax(1)
 

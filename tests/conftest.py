@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import hypothesis
 import pytest
@@ -15,9 +14,12 @@ import torch
 
 from robust_synthesis.models import ClassifierCard, RobustClassifier, bundled_classifiers, load_classifier
 from robust_synthesis.models.architectures import build_network
+from tools.server import ComfyServer
 
 hypothesis.settings.register_profile("pack", deadline=None, max_examples=25, derandomize=True)
 hypothesis.settings.load_profile("pack")
+# The pictures are small, and threads that wait for a busy core only make them slow.
+torch.set_num_threads(1)
 
 
 def _tiny_classifier(input_size: int = 32, classes: int = 3, activation: str = "silu") -> RobustClassifier:
@@ -68,7 +70,7 @@ def comfyui() -> Path:
 
 @pytest.fixture(scope="session")
 def pack(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
-    """The nodes, loaded by the pack's own door into a real ComfyUI on the CPU with an empty base directory."""
+    """The nodes, loaded by the pack's own door into a real ComfyUI on the CPU, its folders empty."""
     sys.path.insert(0, str(comfyui))
     import comfy.cli_args
 
@@ -77,7 +79,7 @@ def pack(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
 
     import robust_synthesis
 
-    async def start() -> Any:
+    async def start() -> object:
         extension = await robust_synthesis.comfy_entrypoint()
         await extension.on_load()
         return await extension.get_node_list()
@@ -86,3 +88,11 @@ def pack(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     import robust_synthesis.nodes
 
     return robust_synthesis.nodes
+
+
+@pytest.fixture(scope="session")
+def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:  # noqa: ARG001
+    """A ComfyUI server with the pack in it, for all tests that need one."""
+    base = tmp_path_factory.mktemp("server")
+    with ComfyServer.start(base, base / "server.log") as running:
+        yield running

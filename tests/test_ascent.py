@@ -24,6 +24,7 @@ from robust_synthesis.synthesis import (
     ascend,
     class_loss,
     class_seeds,
+    classify,
     natural_noise,
     parse_class_expression,
     translate,
@@ -44,7 +45,7 @@ def reference(
         losses.append(loss.item())
         if count == steps:
             break
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         assert x.grad is not None
         with torch.no_grad():
             if norm == "l2":
@@ -74,7 +75,7 @@ def test_each_iterate_is_the_papers(settings: AscentSettings) -> None:
     assert classifier.seeds is not None
     target = classifier.labels.index("church")
     mix = parse_class_expression("church", classifier.labels)
-    starts = class_seeds(load_seeds(classifier), mix, SIZE, SIZE, [1]).double()
+    starts = class_seeds(classifier.seeds, mix, SIZE, SIZE, [1]).double()
     starts = torch.cat([starts, natural_noise(SIZE, SIZE, [2]).double()])
     seen: list[Tensor] = []
 
@@ -82,7 +83,7 @@ def test_each_iterate_is_the_papers(settings: AscentSettings) -> None:
         starts,
         class_loss(classifier, mix.vector(len(classifier.labels)), "cross-entropy"),
         settings,
-        callback=lambda step, losses, images: seen.append(images.clone()),
+        callback=lambda _step, _losses, images: seen.append(images.clone()),
     )
 
     assert len(seen) == settings.steps
@@ -104,8 +105,250 @@ def test_each_iterate_is_the_papers(settings: AscentSettings) -> None:
     assert worst <= EXACT
 
 
-def load_seeds(classifier: RobustClassifier) -> "ClassSeeds":  # noqa: UP037
-    assert classifier.seeds is not None
-    return classifier.seeds
+@st.composite
+def climbs(draw: st.DrawFn) -> tuple[Tensor, Tensor | None, AscentSettings]:
+    """Random pictures of any shape, perhaps a mask with zeros, ones and greys, and settings."""
+    count, height, width = draw(st.integers(1, 3)), draw(st.integers(16, 70)), draw(st.integers(16, 70))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
+    # Beyond 0 and 1 before the clamp: pictures with black and white areas.
+    start = (torch.rand(count, 3, height, width, generator=generator) * 1.4 - 0.2).clamp(0, 1)
+    mask = (torch.rand(count, 1, height, width, generator=generator) * 3 - 1).clamp(0, 1)
+    norm = draw(st.sampled_from(NORMS))
+    settings = AscentSettings(
+        steps=draw(st.integers(1, 5)),
+        step_size=draw(st.floats(0.01, 20)),
+        constraint=Constraint(norm, draw(st.floats(0.01, 3))),
+        final_step=draw(st.floats(0, 1)),
+        jitter=draw(st.integers(0, 8)),
+        keep_best=draw(st.booleans()),
+    )
+    return start, mask if draw(st.booleans()) else None, settings
 
 
+@given(climb=climbs(), objective=st.sampled_from(OBJECTIVES))
+def test_a_climb_stays_where_it_may_go(
+    tiny: RobustClassifier,
+    climb: tuple[Tensor, Tensor | None, AscentSettings],
+    objective: str,
+) -> None:
+    start, mask, settings = climb
+    loss = class_loss(tiny, torch.tensor([0.0, 1.0, -0.5]), objective)  # type: ignore[arg-type]
+    before = start.clone()
+
+    result = ascend(start, loss, settings, mask)
+
+    assert torch.equal(start, before), "the picture that came in was written to"
+    assert result.shape == start.shape
+    assert result.isfinite().all()
+    assert result.min() >= 0
+    assert result.max() <= 1
+    change = result - start
+    if settings.constraint.norm == "l2":
+        assert change.flatten(1).norm(dim=1).max() <= settings.constraint.epsilon * (1 + 1e-4)
+    if settings.constraint.norm == "linf":
+        assert change.abs().max() <= settings.constraint.epsilon + 1e-6
+    if mask is not None:
+        kept = (mask == 0).expand_as(start)
+        assert torch.equal(result[kept], start[kept])
+    if settings.keep_best:
+        assert (loss(result) <= loss(start) + 1e-6).all()
+    assert torch.equal(result, ascend(start, loss, settings, mask)), "the same inputs gave another picture"
+
+
+@given(climb=climbs())
+def test_a_mask_of_zeros_returns_the_picture(
+    tiny: RobustClassifier, climb: tuple[Tensor, Tensor | None, AscentSettings]
+) -> None:
+    start, _, settings = climb
+    loss = class_loss(tiny, torch.tensor([0.0, 1.0, 0.0]), "logit")
+
+    result = ascend(start, loss, settings, torch.zeros_like(start[:, :1]))
+
+    assert torch.equal(result, start)
+
+
+@given(
+    norm=st.sampled_from(NORMS),
+    magnitude=st.floats(-44, 37),
+    seed=st.integers(0, 1000),
+)
+@example(norm="l2", magnitude=-30, seed=0)
+@example(norm="free", magnitude=30, seed=0)
+def test_a_step_has_its_length_however_small_or_large_the_gradient(norm: str, magnitude: float, seed: int) -> None:
+    gradient = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+    gradient = (gradient / gradient.abs().max()).double().mul(10.0**magnitude).float()
+    gradient[1] = 0
+
+    direction = Constraint(norm, 1.0).direction(gradient)  # type: ignore[arg-type]
+
+    assert torch.equal(direction[1], torch.zeros_like(direction[1]))
+    if norm == "linf":
+        assert torch.equal(direction[0], gradient[0].sign())
+    elif magnitude > -36:
+        assert float(direction[0].norm()) == pytest.approx(1, abs=1e-4)
+    else:
+        # Subnormal numbers have few digits: too short a step will do, too long a one would not.
+        assert direction[0].norm() <= 1.001
+
+
+def test_a_picture_without_gradient_stays(tiny_classifier: Callable[..., RobustClassifier]) -> None:
+    classifier = tiny_classifier(activation="relu")
+    with torch.no_grad():
+        classifier.network.fc.weight.zero_()
+    start = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    loss = class_loss(classifier, torch.tensor([1.0, 0.0, 0.0]), "cross-entropy")
+
+    for norm in NORMS:
+        assert torch.equal(ascend(start, loss, AscentSettings(3, 1.0, Constraint(norm, 1.0))), start)
+
+
+def test_the_last_iterate_is_returned_when_the_best_is_not_kept(tiny: RobustClassifier) -> None:
+    start = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    loss = class_loss(tiny, torch.tensor([1.0, 0.0, 0.0]), "logit")
+    longer = AscentSettings(4, 3.0, Constraint("free"), keep_best=False)
+    shorter = AscentSettings(3, 3.0, Constraint("free"), keep_best=False)
+    seen: list[Tensor] = []
+
+    ascend(start, loss, longer, callback=lambda _step, _losses, images: seen.append(images.clone()))
+
+    assert torch.equal(ascend(start, loss, shorter), seen[3])
+
+
+def test_a_callback_that_raises_stops_the_climb_at_once(tiny: RobustClassifier) -> None:
+    class Cancelled(Exception):  # noqa: N818
+        pass
+
+    steps: list[int] = []
+
+    def cancel(step: int, _losses: Tensor, _images: Tensor) -> None:
+        steps.append(step)
+        if step == 2:
+            raise Cancelled
+
+    loss = class_loss(tiny, torch.tensor([1.0, 0.0, 0.0]), "logit")
+    with pytest.raises(Cancelled):
+        ascend(torch.rand(1, 3, 32, 32), loss, AscentSettings(9, 1.0, Constraint("free")), callback=cancel)
+    assert steps == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("steps", "step_size"), [(0, 1.0), (-1, 1.0), (5, 0.0), (5, -1.0), (5, math.inf), (5, math.nan)]
+)
+def test_impossible_steps_are_refused(steps: int, step_size: float) -> None:
+    with pytest.raises(ValueError, match=r"(?i)step"):
+        TranslateSettings(steps, step_size, 1.0, "l2", "logit")
+
+
+@pytest.mark.parametrize(
+    ("norm", "epsilon"), [("l2", 0.0), ("linf", -1.0), ("l2", math.inf), ("l2", math.nan), ("l7", 1.0)]
+)
+def test_impossible_constraints_are_refused(norm: str, epsilon: float) -> None:
+    with pytest.raises(ValueError, match=r"(?i)epsilon|norm"):
+        TranslateSettings(5, 1.0, epsilon, norm, "logit")  # type: ignore[arg-type]
+
+
+def masks(count: int, height: int, width: int) -> Tensor:
+    """Soft-edged discs, each elsewhere, zero outside."""
+    rows, columns = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)[None]
+    discs = [1.6 - 2 * ((rows - shift) ** 2 + columns**2).sqrt() for shift in torch.linspace(-0.5, 0.5, count)]
+    return torch.stack(discs)[:, None].clamp(0, 1)
+
+
+@pytest.mark.parametrize("preset", ["generate", "refine"])
+def test_picture_three_of_eight_is_the_picture_made_alone(canvas: RobustClassifier, preset: str) -> None:
+    base = PRESETS[preset]
+    settings = TranslateSettings(
+        base.steps, base.step_size, base.epsilon, base.norm, base.objective, base.final_step, base.jitter, 0.4
+    )
+    mix = parse_class_expression("sea:0.7, mountain:0.3", canvas.labels)
+    pictures, mask = natural_noise(SIZE, SIZE, range(50, 58)), masks(8, SIZE, SIZE)
+
+    together = translate(canvas, pictures, mix, settings, range(8), mask)
+    alone = translate(canvas, pictures[3:4], mix, settings, [3], mask[3:4])
+
+    difference = float((together[3] - alone[0]).abs().max())
+    print(f"{preset}: greatest difference between alone and in a batch of 8: {difference:.2e}")  # noqa: T201
+    assert difference <= 1e-3
+    other_seed = translate(canvas, pictures[3:4], mix, settings, [4], mask[3:4])
+    assert (other_seed - alone).abs().max() > 0.05, "the seed makes no difference, so the test says nothing"
+
+
+@given(
+    count=st.integers(1, 3),
+    height=st.integers(16, 70),
+    width=st.integers(16, 70),
+    norm=st.sampled_from(NORMS),
+    noise=st.sampled_from([0.0, 0.5]),
+)
+def test_translate_keeps_shape_range_and_mask_at_any_size(
+    tiny: RobustClassifier, count: int, height: int, width: int, norm: str, noise: float
+) -> None:
+    generator = torch.Generator().manual_seed(height * 100 + width)
+    pictures = torch.rand(count, 3, height, width, generator=generator)
+    mask = masks(count, height, width)
+    settings = TranslateSettings(3, 20.0, 30.0, norm, "logit", jitter=2, noise=noise)  # type: ignore[arg-type]
+    mix = parse_class_expression("1", tiny.labels)
+
+    result = translate(tiny, pictures, mix, settings, range(count), mask)
+
+    assert result.shape == pictures.shape
+    assert result.min() >= 0
+    assert result.max() <= 1
+    kept = (mask == 0).expand_as(pictures)
+    assert torch.equal(result[kept], pictures[kept])
+    assert not torch.equal(result, pictures)
+    nothing = translate(tiny, pictures, mix, settings, range(count), torch.zeros_like(mask))
+    assert torch.equal(nothing, pictures)
+
+
+def photo(height: int, width: int) -> Tensor:
+    """Middle grey with the finest detail there is: every pixel differs from its neighbours."""
+    detail = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(height))
+    return 0.35 + 0.3 * detail
+
+
+@pytest.mark.parametrize(("height", "width"), [(360, 640), (53, 37), (300, 40), (40, 300), (1, 1), (700, 9)])
+def test_odd_sizes_keep_their_size_and_change(canvas: RobustClassifier, height: int, width: int) -> None:
+    picture = photo(height, width)
+    mix = parse_class_expression("church", canvas.labels)
+
+    result = translate(canvas, picture, mix, PRESETS["refine"], [0])
+
+    assert result.shape == picture.shape
+    assert result.isfinite().all()
+    assert (result - picture).abs().max() > 0.002
+
+
+def test_a_large_picture_keeps_its_detail(canvas: RobustClassifier) -> None:
+    picture = photo(360, 640)
+    mix = parse_class_expression("church", canvas.labels)
+
+    result = translate(canvas, picture, mix, PRESETS["refine"], [0])
+
+    assert result.min() > 0, "the clamp must stay out of this"
+    assert result.max() < 1
+    # The classifier works on 72 x 128: the change may hold what fits there, a fifth of the frequencies.
+    spectrum = torch.fft.fft2(result - picture).abs().square().sum((0, 1))
+    rows, columns = torch.fft.fftfreq(360).abs()[:, None], torch.fft.fftfreq(640).abs()[None]
+    fine = torch.maximum(rows, columns) > 0.15
+    assert spectrum[fine].sum() / spectrum.sum() < 0.02
+    # Towards the class, though: the classifier sees more of what was asked for.
+    church = canvas.labels.index("church")
+    assert classify(canvas, result)[0, church] > 1.2 * classify(canvas, picture)[0, church]
+
+
+def test_without_a_class_each_picture_climbs_to_what_it_already_shows(canvas: RobustClassifier) -> None:
+    assert canvas.seeds is not None
+    starts = [
+        class_seeds(canvas.seeds, parse_class_expression(name, canvas.labels), SIZE, SIZE, [0])
+        for name in ("sea", "church")
+    ]
+    pictures = torch.cat(starts)
+    guesses: Sequence[int] = canvas(pictures).argmax(1).tolist()
+
+    result = translate(canvas, pictures, None, PRESETS["refine"], [0, 0])
+
+    assert guesses[0] != guesses[1], "two pictures of one class would not show that each has its own"
+    before, after = canvas(pictures).softmax(1), canvas(result).softmax(1)
+    for index, guess in enumerate(guesses):
+        assert after[index, guess] > before[index, guess]

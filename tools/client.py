@@ -61,9 +61,7 @@ class Result:
     @property
     def cached(self) -> set[str]:
         """The ids of the nodes that did not have to run."""
-        return {
-            node for event in self.events if event.kind == "execution_cached" for node in event.data["nodes"]
-        }
+        return {node for event in self.events if event.kind == "execution_cached" for node in event.data["nodes"]}
 
     @property
     def seconds(self) -> float:

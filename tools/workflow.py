@@ -72,9 +72,7 @@ def set_input(prompt: Prompt, object_info: dict[str, Any], assignment: str, pict
     widgets = {key: spec for key, spec in _complete(entry["inputs"], schema).items() if _is_widget(spec)}
     if name not in widgets:
         known = ", ".join(widgets) or "none"
-        raise ToolError(
-            f"--set {assignment}: {describe(prompt, node)} has no input {name!r} to set. It has: {known}"
-        )
+        raise ToolError(f"--set {assignment}: {describe(prompt, node)} has no input {name!r} to set. It has: {known}")
     value = _parse(text, widgets[name], assignment)
     if widgets[name][1].get("image_upload") and Path(text).is_file():
         shutil.copy(text, pictures)

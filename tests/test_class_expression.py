@@ -1,0 +1,108 @@
+"""Classes as artists write them, and the answers to what they mistype."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+import torch
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from robust_synthesis.synthesis import ClassExpressionError, parse_class_expression
+
+LABELS = ("church", "english_springer", "golf_ball", "sea", "mountain", "street")
+
+
+def read(text: str) -> dict[str, float]:
+    return {LABELS[index]: weight for index, weight in parse_class_expression(text, LABELS).weights}
+
+
+@pytest.mark.parametrize(
+    ("text", "mix"),
+    [
+        ("church", {"church": 1}),
+        ("  ChURCH ", {"church": 1}),
+        ("english springer", {"english_springer": 1}),
+        ("English-Springer", {"english_springer": 1}),
+        ("englishspringer", {"english_springer": 1}),
+        ("GOLF_BALL", {"golf_ball": 1}),
+        ("0", {"church": 1}),
+        ("5", {"street": 1}),
+        ("005", {"street": 1}),
+        ("sea:0.7, mountain:0.3", {"sea": 0.7, "mountain": 0.3}),
+        ("sea : .7,mountain: 3e-1,", {"sea": 0.7, "mountain": 0.3}),
+        ("golf ball:2", {"golf_ball": 2}),
+        ("-street", {"street": -1}),
+        ("- street : 0.5", {"street": -0.5}),
+        ("street:-0.5", {"street": -0.5}),
+        ("-5", {"street": -1}),
+        ("-5:2", {"street": -2}),
+        ("-street:-2", {"street": 2}),
+        ("church, -street", {"church": 1, "street": -1}),
+        ("sea, sea:0.5", {"sea": 1.5}),
+        ("sea, 3, SEA", {"sea": 3}),
+    ],
+)
+def test_expressions_mean_what_they_look_like(text: str, mix: dict[str, float]) -> None:
+    assert read(text) == pytest.approx(mix)
+
+
+def test_a_mix_is_a_vector_over_all_classes() -> None:
+    vector = parse_class_expression("sea:0.7, -street", LABELS).vector(len(LABELS))
+    torch.testing.assert_close(vector, torch.tensor([0.0, 0.0, 0.0, 0.7, 0.0, -1.0]))
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("chruch", "Did you mean church"),
+        ("mountains", "Did you mean mountain"),
+        ("springer", "Did you mean english_springer"),
+        ("golf", "Did you mean golf_ball"),
+        ("sea, stret:0.5", "no class 'stret'. Did you mean street"),
+        ("xylophone", "knows: church, english_springer, golf_ball, sea, mountain, street"),
+        ("6", "no class number 6: this classifier's classes are 0 to 5"),
+        ("9" * 5000, "classes are 0 to 5"),
+        ("", "Write a class, for instance 'church'"),
+        (" , ,", "Write a class"),
+        ("sea:lots", "weight in 'sea:lots' is not a number"),
+        ("sea:", "weight in 'sea:' is not a number"),
+        ("sea:0", "weight in 'sea:0'"),
+        ("sea:nan", "weight in 'sea:nan'"),
+        ("sea:inf", "weight in 'sea:inf'"),
+        ("sea:1e300", "weight in 'sea:1e300'"),
+        ("sea:1e-60", "weight in 'sea:1e-60'"),
+        ("sea, -sea", "'sea' cancel each other out"),
+        ("sea:0.1, sea:0.2, sea:-0.3", "'sea' cancel each other out"),
+        ("--sea", "no class '-sea'"),
+    ],
+)
+def test_mistakes_are_answered_with_the_way_out(text: str, answer: str) -> None:
+    with pytest.raises(ClassExpressionError) as raised:
+        parse_class_expression(text, LABELS)
+    assert answer in str(raised.value)
+
+
+def test_a_long_list_of_classes_is_cut_short_in_the_answer() -> None:
+    labels = [f"thing {index}" for index in range(1000)]
+    with pytest.raises(ClassExpressionError, match="and 976 more"):
+        parse_class_expression("qqqq", labels)
+
+
+expressions = st.text() | st.lists(
+    st.sampled_from([*LABELS, "SEA", "3", "-", ":", ",", ".", "e", "9", "inf", "nan", " ", "_", "²", "٣"])
+).map("".join)
+
+
+@settings(max_examples=300)
+@given(text=expressions)
+@example("9" * 5000)
+@example("sea:1e308, sea:1e308")
+@example("sea:9" + "0" * 5000)
+def test_any_text_is_read_or_answered(text: str) -> None:
+    with contextlib.suppress(ClassExpressionError):
+        mix = parse_class_expression(text, LABELS)
+        vector = mix.vector(len(LABELS))
+        assert vector.isfinite().all()
+        assert {index for index, _ in mix.weights} == set(vector.nonzero().flatten().tolist())

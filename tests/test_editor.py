@@ -1,0 +1,147 @@
+"""The pack in ComfyUI's real editor, in headless Chromium, with both of its node renderers."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page
+
+from tools.client import ComfyClient
+from tools.editor import chromium, find_chromium, open_editor, saved_graph
+from tools.paths import ROOT
+from tools.server import ComfyServer
+
+pytestmark = pytest.mark.skipif(
+    find_chromium() is None,
+    reason="no Chromium here: `apt-get install chromium` on Debian, or install Google Chrome",
+)
+
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+NODES = {
+    "RobustLoadClassifier": "Load Robust Classifier",
+    "RobustClassSeed": "Class-Conditional Seed",
+    "RobustTranslate": "Translate to Class",
+    "RobustClassify": "Classify Image",
+}
+CUSTOM = {"steps", "step_size", "epsilon", "norm", "objective", "final_step", "jitter", "noise"}
+# What the front end itself says on a fresh profile: it asks for files that no user has yet.
+CORE_REQUESTS = ("/api/userdata", "/user.css")
+LOADING_FAILED = "Failed to load resource"
+CORE_WORDS = "ComfyApp graph accessed before initialization"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
+def opened(request: pytest.FixtureRequest, browser: Browser, server: ComfyServer) -> Iterator[tuple[Page, list[str]]]:
+    """The editor, and the complaints in its console so far."""
+    page = browser.new_context(viewport={"width": 1600, "height": 900}).new_page()
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        text, place = message.text, message.location["url"]
+        own_file = place.startswith(server.url) and not any(part in place for part in CORE_REQUESTS)
+        # Requests to other machines are the front end's as well; the pack makes none.
+        elsewhere = "Content Security Policy" in text or (LOADING_FAILED in text and not own_file)
+        if message.type == "error" and text != CORE_WORDS and not elsewhere:
+            complaints.append(f"{text} ({place})")
+
+    page.on("console", listen)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    open_editor(page, server.url, vue_nodes=request.param)
+    assert page.evaluate("() => LiteGraph.vueNodesMode") == request.param
+    yield page, complaints
+    page.context.close()
+
+
+@pytest.fixture
+def page(opened: tuple[Page, list[str]]) -> Iterator[Page]:
+    """The editor; a test that makes it complain fails."""
+    page, complaints = opened
+    complaints.clear()
+    yield page
+    assert not complaints
+
+
+def load(page: Page, graph: dict[str, Any]) -> None:
+    page.evaluate("(graph) => app.loadGraphData(graph)", graph)
+    page.wait_for_function("(count) => app.graph.nodes.length === count", arg=len(graph["nodes"]))
+
+
+def test_the_nodes_are_registered_under_their_names(page: Page) -> None:
+    titles = page.evaluate("(types) => types.map((type) => LiteGraph.registered_node_types[type]?.title)", list(NODES))
+    assert titles == list(NODES.values())
+
+
+@pytest.mark.parametrize("words", ["Translate to Class", "sketch to image"])
+def test_the_node_search_finds_a_node(page: Page, words: str) -> None:
+    page.evaluate("() => app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
+    page.keyboard.type(words)
+    page.get_by_text("Translate to Class").first.wait_for()
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_an_example_workflow_is_saved_as_it_was_loaded(page: Page, path: Path) -> None:
+    graph = json.loads(path.read_text("utf-8"))
+    load(page, graph)
+    assert page.evaluate("() => app.graph.nodes.filter((node) => node.has_errors).map((node) => node.type)") == []
+    again = saved_graph(page)
+    assert summary(again) == summary(graph)
+    assert sorted(again["links"]) == sorted(graph["links"])
+
+
+def summary(graph: dict[str, Any]) -> dict[int, list[Any]]:
+    nodes = graph["nodes"]
+    return {node["id"]: [node["type"], node.get("title"), node.get("widgets_values") or []] for node in nodes}
+
+
+def test_only_the_custom_preset_shows_settings(page: Page) -> None:
+    names = """(preset) => {
+        const node = app.graph.nodes.find((node) => node.type === "RobustTranslate")
+            ?? app.graph.add(LiteGraph.createNode("RobustTranslate"))
+        node.widgets.find((widget) => widget.name === "preset").value = preset
+        return node.widgets.map((widget) => widget.name)
+    }"""
+    page.evaluate("() => app.graph.clear()")
+    plain = set(page.evaluate(names, "generate"))
+    custom = set(page.evaluate(names, "custom"))
+    assert custom - plain == {f"preset.{name}" for name in CUSTOM}
+    assert set(page.evaluate(names, "sketch")) == plain
+
+
+def test_a_template_is_opened_by_clicking_and_runs(page: Page, server: ComfyServer) -> None:
+    client = ComfyClient(server.url)
+    page.evaluate("() => app.graph.clear()")
+    done = set(client.history())
+    page.evaluate("() => app.extensionManager.command.execute('Comfy.BrowseTemplates')")
+    page.get_by_text("robust-synthesis", exact=True).first.click()
+    for path in WORKFLOWS:
+        page.get_by_test_id(f"template-workflow-{path.stem}").wait_for()
+    page.get_by_test_id("template-workflow-generate").click()
+    page.wait_for_function("() => app.graph.nodes.some((node) => node.type === 'RobustClassSeed')")
+    page.get_by_test_id("queue-button").click()
+    page.wait_for_function("() => Object.values(app.nodeOutputs).some((output) => output.images?.length === 4)")
+    # The server writes its record a moment after the last picture.
+    for _ in range(50):
+        made = [client.history()[key] for key in set(client.history()) - done]
+        if made:
+            break
+        page.wait_for_timeout(100)
+    assert [record["status"]["status_str"] for record in made] == ["success"]
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_a_node_has_a_help_page(server: ComfyServer, node: str) -> None:
+    with urllib.request.urlopen(f"{server.url}/extensions/robust-synthesis/docs/{node}.md") as answer:
+        assert answer.read().startswith(b"#")

@@ -1,0 +1,211 @@
+"""The nodes in a real ComfyUI: what they promise in their schemas, and what they do."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parent.parent
+# Saved workflows hold these names.
+INPUTS = {
+    "RobustLoadClassifier": ["classifier"],
+    "RobustClassSeed": ["classifier", "target_class", "width", "height", "batch_size", "seed", "method"],
+    "RobustTranslate": ["classifier", "image", "target_class", "preset", "seed", "mask"],
+    "RobustClassify": ["classifier", "image", "top_k"],
+}
+CUSTOM = {
+    "preset": "custom",
+    "steps": 4,
+    "step_size": 2.0,
+    "epsilon": 10.0,
+    "norm": "l2",
+    "objective": "cross-entropy",
+    "final_step": 1.0,
+    "jitter": 1,
+    "noise": 0.2,
+}
+
+
+@pytest.fixture(scope="module")
+def classifier(pack: ModuleType) -> object:
+    return pack.RobustLoadClassifier.execute("canvas").result[0]
+
+
+@pytest.mark.parametrize("node_id", INPUTS)
+def test_every_node_explains_itself(pack: ModuleType, node_id: str) -> None:
+    node = getattr(pack, node_id)
+    schema = node.GET_SCHEMA()
+    info = node.GET_NODE_INFO_V1()
+
+    assert schema.node_id == node_id
+    assert [*info["input_order"]["required"], *info["input_order"].get("optional", [])] == INPUTS[node_id]
+    inputs = {**info["input"]["required"], **info["input"].get("optional", {})}
+    for name, (_, options) in list(inputs.items()):
+        for choice in options.get("options", []):
+            if isinstance(choice, dict):
+                for group in choice["inputs"].values():
+                    inputs.update({f"{name}.{choice['key']}.{inner}": spec for inner, spec in group.items()})
+    assert len(inputs) == len(INPUTS[node_id]) + (8 if node_id == "RobustTranslate" else 0)
+    for name, (_, options) in inputs.items():
+        assert len(options.get("tooltip", "")) > 15, f"the input {name} has no tooltip"
+    assert all(len(tooltip or "") > 15 for tooltip in info["output_tooltips"])
+    assert len(info["output_tooltips"]) == len(info["output"])
+    assert len(schema.description) > 30
+    assert len(schema.search_aliases) >= 3
+    assert (ROOT / "web" / "docs" / f"{node_id}.md").is_file(), "a node without a help page"
+
+
+def test_the_pack_registers_its_folder_and_reads_a_users_file(pack: ModuleType) -> None:
+    import folder_paths
+
+    from robust_synthesis.models import bundled_classifiers
+
+    (folder,) = folder_paths.get_folder_paths("robust_classifiers")
+    mine = Path(folder) / "mine" / "sunny.safetensors"
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.write_bytes(bundled_classifiers()["seasons"].read_bytes())
+
+    choices = pack.RobustLoadClassifier.GET_NODE_INFO_V1()["input"]["required"]["classifier"][1]["options"]
+
+    assert choices == ["canvas", "seasons", "styles", "mine/sunny.safetensors"]
+    loaded = pack.RobustLoadClassifier.execute("mine/sunny.safetensors").result[0]
+    assert loaded.robust.labels == ("summer", "winter")
+    with pytest.raises(ValueError, match=r"no classifier 'gone'.*canvas"):
+        pack.RobustLoadClassifier.execute("gone")
+
+
+def seeds(pack: ModuleType, classifier: object, count: int, seed: int = 3, method: str = "class gaussian") -> Tensor:
+    made: Tensor = pack.RobustClassSeed.execute(classifier, "church", 96, 96, count, seed, method).result[0]
+    return made
+
+
+def test_all_nodes_work_in_inference_mode_as_outside(pack: ModuleType) -> None:
+    def run() -> tuple[Tensor, str, str, Tensor]:
+        loaded = pack.RobustLoadClassifier.execute("canvas").result[0]
+        # Not only what our own node makes, but tensors born in inference mode, as other nodes give them.
+        image, mask = seeds(pack, loaded, 2) * 1.0, torch.ones(1, 48, 48) * 0.9
+        (climbed,) = pack.RobustTranslate.execute(loaded, image, "church", CUSTOM | {"steps": 16}, 5, mask).result
+        label, scores, chart = pack.RobustClassify.execute(loaded, climbed * 1.0, 3).result
+        return climbed, label, scores, chart
+
+    outside = run()
+    with torch.inference_mode():
+        inside = run()
+
+    climbed, label, scores, chart = inside
+    torch.testing.assert_close(climbed, outside[0], rtol=0, atol=1e-5)
+    assert (label, scores) == outside[1:3]
+    assert climbed.shape == (2, 96, 96, 3)
+    assert not climbed.requires_grad
+    assert label == "church\nchurch"
+    assert [len(picture.splitlines()) for picture in scores.split("\n\n")] == [3, 3]
+    assert scores.startswith("church: 0.")
+    assert chart.shape[0] == 2
+    assert chart.shape[3] == 3
+
+
+@pytest.mark.parametrize("method", ["class gaussian", "natural noise"])
+def test_picture_n_of_a_batch_is_seed_plus_n(pack: ModuleType, classifier: object, method: str) -> None:
+    batch = seeds(pack, classifier, 3, seed=2**64 - 2, method=method)
+    assert torch.equal(batch[1:2], seeds(pack, classifier, 1, seed=2**64 - 1, method=method))
+    # After the largest seed comes the smallest.
+    assert torch.equal(batch[2:3], seeds(pack, classifier, 1, seed=0, method=method))
+
+
+def test_mistakes_are_answered_before_any_work(pack: ModuleType, classifier: object) -> None:
+    image = torch.rand(1, 96, 96, 3)
+    for changes, words in (
+        ({"steps": 0}, "Steps is 0"),
+        ({"step_size": -1.0}, "step size is -1.0"),
+        ({"epsilon": 0.0}, "Epsilon is 0.0"),
+        ({"noise": 2.0}, "Noise is 2.0"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            pack.RobustTranslate.execute(classifier, image, "church", CUSTOM | changes, 0)
+    with pytest.raises(ValueError, match="Did you mean church"):
+        pack.RobustTranslate.execute(classifier, image, "chruch", {"preset": "generate"}, 0)
+    with pytest.raises(ValueError, match="Write a class"):
+        pack.RobustTranslate.execute(classifier, image, "", {"preset": "generate"}, 0)
+    two = image.repeat(2, 1, 1, 1)
+    with pytest.raises(ValueError, match="2 images and 3 masks"):
+        pack.RobustTranslate.execute(classifier, two, "sea", CUSTOM, 0, torch.ones(3, 96, 96))
+
+
+def test_refine_without_a_class_strengthens_what_is_there(pack: ModuleType, classifier: object) -> None:
+    image = seeds(pack, classifier, 1)
+    (refined,) = pack.RobustTranslate.execute(classifier, image, " ", {"preset": "refine"}, 0).result
+    before, after = (pack.RobustClassify.execute(classifier, x, 1).result for x in (image, refined))
+    assert after[0] == before[0]
+    assert float(after[1].split(": ")[1]) > float(before[1].split(": ")[1])
+
+
+def test_the_mask_keeps_pixels_bit_for_bit(pack: ModuleType, classifier: object) -> None:
+    image, mask = torch.rand(1, 130, 210, 3), torch.zeros(1, 130, 210)
+    mask[:, :, 100:] = 1
+    (result,) = pack.RobustTranslate.execute(classifier, image, "sea", CUSTOM, 0, mask).result
+    assert torch.equal(result[:, :, :100], image[:, :, :100])
+    assert not torch.equal(result[:, :, 100:], image[:, :, 100:])
+
+
+def test_cancel_stops_a_climb(pack: ModuleType, classifier: object) -> None:
+    import comfy.model_management as mm
+
+    mm.interrupt_current_processing(True)
+    with pytest.raises(mm.InterruptProcessingException):
+        pack.RobustTranslate.execute(classifier, torch.rand(1, 96, 96, 3), "sea", CUSTOM | {"steps": 2000}, 0)
+    assert not mm.processing_interrupted()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space, which only Linux enforces")
+def test_when_memory_runs_out_the_batch_goes_on_in_halves(comfyui: Path, tmp_path: Path) -> None:
+    script = f"""
+import resource, sys
+sys.path.insert(0, {str(comfyui)!r})
+import comfy.cli_args
+comfy.cli_args.args.cpu = True
+comfy.cli_args.args.base_directory = {str(tmp_path)!r}
+import torch
+torch.set_num_threads(1)
+from robust_synthesis import nodes
+from robust_synthesis.nodes import runtime
+runtime.register_classifier_folder()
+loaded = nodes.RobustLoadClassifier.execute("canvas").result[0]
+image = torch.rand(8, 1024, 1024, 3, generator=torch.Generator().manual_seed(0))
+reports = []
+comfy.utils.set_progress_bar_global_hook(lambda *report, **more: reports.append(report))
+def climb(image):
+    reports.clear()
+    result = nodes.RobustTranslate.execute(loaded, image, "church", {CUSTOM | {"steps": 1}!r}, 0).result[0]
+    return result, len(reports)
+climb(image[:1])
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+# Each of the batch's tensors takes 96 MiB: enough for those that outlive a climb, not for a climb's own.
+resource.setrlimit(resource.RLIMIT_AS, (used + 500 * 2**20, resource.RLIM_INFINITY))
+halves, climbs = climb(image)
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+whole, climb_of_all = climb(image)
+print(climb_of_all, climbs, float((halves - whole).abs().max()))
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    climb_of_all, climbs, difference = result.stdout.split()
+    assert int(climbs) > int(climb_of_all), "the memory sufficed, so nothing was halved"
+    assert float(difference) <= 1e-5
+
+
+def test_the_engine_needs_no_comfyui(tmp_path: Path) -> None:
+    script = """
+import sys
+import robust_synthesis, robust_synthesis.synthesis, robust_synthesis.models
+known = {name.partition(".")[0] for name in sys.modules}
+assert not known & {"comfy", "comfy_api", "folder_paths", "nodes", "server"}, known
+print(robust_synthesis.WEB_DIRECTORY, callable(robust_synthesis.comfy_entrypoint))
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert result.stdout.split() == ["./web", "True"], result.stderr

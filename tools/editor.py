@@ -1,0 +1,57 @@
+"""ComfyUI's real web editor in a headless Chromium, driven by Playwright."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from .errors import ToolError
+
+_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+_READY = """() => Boolean(window.app?.vueAppReady && window.app.canvas?.graph
+    && window.LiteGraph.registered_node_types["RobustTranslate"])"""
+
+
+def find_chromium() -> str | None:
+    """The system's Chromium or Chrome, if there is one."""
+    return next(filter(None, map(shutil.which, _NAMES)), None)
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless browser.
+
+    Raises:
+        ToolError: there is none on this machine.
+    """
+    executable = find_chromium()
+    if executable is None:
+        raise ToolError("There is no Chromium or Chrome here. On Debian: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=_FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+def open_editor(page: Page, url: str, *, vue_nodes: bool = False) -> None:
+    """Open the editor of the server at `url` in one of its node renderers, and wait until it is ready."""
+    # A first visit would be greeted with the template browser, which lies over the graph.
+    settings = {"Comfy.VueNodes.Enabled": vue_nodes, "Comfy.TutorialCompleted": True}
+    page.request.post(f"{url}/settings", data=settings)
+    page.goto(url)
+    page.wait_for_function(_READY)
+
+
+def saved_graph(page: Page) -> dict[str, Any]:
+    """The graph in the editor, as its Save command would write it."""
+    graph: dict[str, Any] = page.evaluate(
+        "async () => JSON.parse(JSON.stringify((await app.graphToPrompt()).workflow))"
+    )
+    return graph
