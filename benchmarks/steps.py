@@ -8,11 +8,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
+from torch import Tensor
 
 from robust_synthesis.models import bundled_classifiers, load_classifier
 from robust_synthesis.synthesis import PAPER, ascend, class_loss
+from robust_synthesis.synthesis.objectives import Loss
 
 STEPS = 60
 
@@ -21,6 +24,12 @@ def _milliseconds(run: Callable[[], object]) -> float:
     started = time.perf_counter()
     run()
     return (time.perf_counter() - started) * 1000 / STEPS
+
+
+def _passes(images: Tensor, loss: Loss) -> None:
+    for _ in range(STEPS):
+        leaf = images.clone().requires_grad_()
+        torch.autograd.grad(loss(leaf).sum(), leaf)
 
 
 def main(rounds: int = 5) -> None:
@@ -35,14 +44,8 @@ def main(rounds: int = 5) -> None:
             images = torch.rand(batch, 3, size, size)
             loss = class_loss(classifier, torch.eye(len(classifier.labels))[0], "cross-entropy")
 
-            def climb(images: torch.Tensor = images, loss: Callable[..., torch.Tensor] = loss) -> None:
-                ascend(images, loss, settings)
-
-            def bare(images: torch.Tensor = images, loss: Callable[..., torch.Tensor] = loss) -> None:
-                for _ in range(STEPS):
-                    leaf = images.clone().requires_grad_()
-                    torch.autograd.grad(loss(leaf).sum(), leaf)
-
+            climb = partial(ascend, images, loss, settings)
+            bare = partial(_passes, images, loss)
             bare()
             times = [(_milliseconds(climb), _milliseconds(bare)) for _ in range(rounds)]
             ascent, network = (statistics.median(column) for column in zip(*times, strict=True))

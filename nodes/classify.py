@@ -21,7 +21,7 @@ class RobustClassify(io.ComfyNode):
             node_id="RobustClassify",
             display_name="Classify Image",
             category=CATEGORY,
-            description="What a classifier sees in a picture: the likeliest class, the scores as text, and a bar chart.",
+            description="What a classifier sees in a picture: the likeliest class, the scores as text, a bar chart.",
             search_aliases=["robust classify", "label image", "image classification", "class scores", "probabilities"],
             inputs=[
                 classifier_input(),
@@ -40,7 +40,7 @@ class RobustClassify(io.ComfyNode):
             outputs=[
                 io.String.Output(
                     "label",
-                    tooltip="The likeliest class; a line for each picture of a batch. Fits target_class of other nodes.",
+                    tooltip="The likeliest class; a line for each picture. Fits target_class of other nodes.",
                 ),
                 io.String.Output("scores", tooltip="The top classes with their probabilities (0 to 1), a line each."),
                 io.Image.Output("chart", tooltip="A bar chart of the scores, one for each picture."),
@@ -52,7 +52,7 @@ class RobustClassify(io.ComfyNode):
         robust = classifier.robust
         images = images_from_comfy(image)
 
-        def work(chunk: Tensor, part: slice, report: Callback) -> Tensor:
+        def work(chunk: Tensor, _part: slice, _report: Callback) -> Tensor:
             return classify(robust, chunk)
 
         probabilities = runtime.synthesize(classifier, images, 1, work).float()

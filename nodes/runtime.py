@@ -150,7 +150,7 @@ class _Reporter:
         self.count = count
         self.last_preview = 0.0
 
-    def __call__(self, step: int, losses: Tensor, images: Tensor) -> None:
+    def __call__(self, step: int, _losses: Tensor, images: Tensor) -> None:
         mm.throw_exception_if_processing_interrupted()
         preview = None
         if time.monotonic() - self.last_preview >= PREVIEW_SECONDS:

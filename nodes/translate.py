@@ -58,7 +58,7 @@ class RobustTranslate(io.ComfyNode):
                     ],
                     tooltip="generate: few bold steps from a class seed. translate: a photo to another class, its "
                     "composition kept. sketch: a drawing to a picture, its lines kept. refine: a slight push that "
-                    "leaves the picture what it is. custom: set everything yourself, starting from the paper's numbers.",
+                    "leaves the picture what it is. custom: set everything, starting from the paper's numbers.",
                 ),
                 seed_input(
                     "Seeds the noise that the preset sketch, or custom with noise above 0, blends into the start; "
@@ -68,9 +68,9 @@ class RobustTranslate(io.ComfyNode):
                 io.Mask.Input(
                     "mask",
                     optional=True,
-                    tooltip="Where the picture may change (1, painted); elsewhere it stays bit for bit. Any size: it is "
-                    "resized to the picture. One mask serves a whole batch. The empty mask Load Image gives a picture "
-                    "without transparency counts as none.",
+                    tooltip="Where the picture may change (1, painted); elsewhere it stays bit for bit. Any size: "
+                    "it is resized to the picture. One mask serves a whole batch. The empty mask Load Image gives a "
+                    "picture without transparency counts as none.",
                 ),
             ],
             outputs=[io.Image.Output("image", tooltip="The pictures after the climb, at the size they came in.")],

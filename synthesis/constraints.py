@@ -36,7 +36,8 @@ class Constraint:
         # Scaled to 1 first: the squares of very small or very large numbers are 0 or infinite.
         gradient = gradient / gradient.abs().amax((1, 2, 3), keepdim=True).clamp(min=tiny)
         length = gradient.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-        return gradient / length.clamp(min=tiny)
+        unit: Tensor = gradient / length.clamp(min=tiny)
+        return unit
 
     def project(self, images: Tensor, start: Tensor) -> Tensor:
         """The nearest images to `images` that are in the ball around `start`, then clamped to [0, 1]."""

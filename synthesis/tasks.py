@@ -127,7 +127,8 @@ def classify(classifier: RobustClassifier, images: Tensor) -> Tensor:
     """Probabilities `[B, classes]` of pictures `[B, 3, H, W]` in [0, 1], any H and W, seen whole."""
     size = working_size(images.shape[2], images.shape[3], classifier.input_size)
     with torch.no_grad():
-        return classifier(resized(images, size)).softmax(1)
+        logits: Tensor = classifier(resized(images, size))
+    return logits.softmax(1)
 
 
 def _own_guess(classifier: RobustClassifier, images: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Makes the pictures of the README and the help pages: `.venv/bin/python -m tools.pictures`. Real results, no retouching."""
+"""Makes the pictures of the README and the help pages, real results all: `.venv/bin/python -m tools.pictures`."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def main() -> None:
     save(sheet([*rows, changes]), ROOT / "web" / "results.jpg")
 
     pairs = [[("class seed", made[n][0]), (n, made[n][1])] for n in ("mountain", "church", "sea")]
-    save(sheet([sum(pairs, [])]), HELP / "class-seed.jpg")
+    save(sheet([[tile for pair in pairs for tile in pair]]), HELP / "class-seed.jpg")
     save(
         sheet([changes, [("a drawing", ball[0]), ("to a golf ball", ball[1]), *pairs[0], *pairs[1]]]),
         HELP / "translate.jpg",
