@@ -82,10 +82,13 @@ class RobustTranslate(io.ComfyNode):
         classifier: runtime.LoadedClassifier,
         image: Tensor,
         target_class: str,
-        preset: dict[str, Any],
         seed: int,
         mask: Tensor | None = None,
+        preset: dict[str, Any] | None = None,
     ) -> io.NodeOutput:
+        # ComfyUI drops a choice that does not exist, as a script may send, instead of refusing it.
+        if preset is None:
+            raise ValueError(f"There is no such preset. There are: {', '.join([*PRESETS, CUSTOM])}.")
         settings = _settings(preset)
         own_guess = preset["preset"] == "refine" and not target_class.strip()
         mix = None if own_guess else parse_class_expression(target_class, classifier.robust.labels)

@@ -120,7 +120,7 @@ convinced. No diffusion model, no prompt, no download.
 3. Type another class into **What to make**. It feeds both nodes. The *canvas* classifier knows buildings,
    cassette player, chain saw, church, english springer, forest, french horn, garbage truck, gas pump,
    glacier, golf ball, mountain, parachute, sea, street and tench (a fish).
-4. Mix classes: `sea:0.7, mountain:0.3`.
+4. Mix classes: **sea:0.7, mountain:0.3**.
 
 ### What to expect
 Small, soft, painterly pictures: impressions rather than photos. The classifier sees 96 x 96 pixels, so a
@@ -172,9 +172,9 @@ enlarged four times.
         Node("look", "PreviewImage", (1460, 40), (540, 740), "Enlarged", inputs={"images": ("enlarge", 0)}),
     ],
     [
-        Group("1  Choose a class", (430, -40), (320, 840), _CHOOSE),
-        Group("2  Start blurry, then climb", (770, -40), (340, 840), _WORK),
-        Group("3  Look", (1130, -40), (890, 840), _LOOK),
+        Group("1  Choose a class", (430, -40), (320, 860), _CHOOSE),
+        Group("2  Start blurry, then climb", (770, -40), (340, 860), _WORK),
+        Group("3  Look", (1130, -40), (890, 860), _LOOK),
     ],
 )
 
@@ -229,7 +229,7 @@ def _from_picture(
             "look",
             "PreviewImage",
             (1500, 40),
-            (520, 300 if classified else 740),
+            (520, 270 if classified else 740),
             "Before and after",
             inputs={"images": ("beside", 0)},
         ),
@@ -239,7 +239,7 @@ def _from_picture(
             Node(
                 "classify",
                 "RobustClassify",
-                (1500, 410),
+                (1500, 380),
                 (520, 90),
                 values={"top_k": 4},
                 inputs={"classifier": ("load", 0), "image": ("translate", 0)},
@@ -248,15 +248,15 @@ def _from_picture(
                 "chart",
                 "PreviewImage",
                 (1500, 560),
-                (520, 220),
+                (520, 225),
                 "What the classifier sees now",
                 inputs={"images": ("classify", 2)},
             ),
         ]
     groups = [
-        Group("1  Choose", (430, -40), (340, 840), _CHOOSE),
-        Group("2  Climb", (790, -40), (340, 840), _WORK),
-        Group("3  Look", (1150, -40), (890, 840), _LOOK),
+        Group("1  Choose", (430, -40), (340, 860), _CHOOSE),
+        Group("2  Climb", (790, -40), (340, 860), _WORK),
+        Group("3  Look", (1150, -40), (890, 860), _LOOK),
     ]
     return Example(name, nodes, groups, f"{picture}.png")
 
@@ -273,7 +273,7 @@ composition stays.
 ### Try this
 1. Press **Run**.
 2. Load a landscape of your own, of any size: the result keeps its size and its fine detail.
-3. Winter to summer: write `summer` into **target_class**.
+3. Winter to summer: write **summer** into **target_class**.
 4. Change only a part: right-click *Load Image*, **Open in Mask Editor**, and paint where the picture may
    change. Outside of it, it stays as it is, bit for bit. With nothing painted, all of it may change.
 5. Too much or too little? Set **preset** to *custom* and change **epsilon**, how far the picture may go
@@ -301,7 +301,7 @@ The *styles* classifier tells four kinds of pictures apart: photo, art painting,
 ### Try this
 1. Press **Run**.
 2. Load a picture of your own, of any size.
-3. Write another style into **target_class**: `cartoon`, `sketch`, `photo`, or a mix: `cartoon:0.6,
+3. Write another style into **target_class**: **cartoon**, **sketch**, **photo**, or a mix: `cartoon:0.6,
    sketch:0.4`.
 4. Change only a part: right-click *Load Image*, **Open in Mask Editor**, and paint where the style may
    change.
@@ -330,7 +330,7 @@ noise into it and then climbs to the class, along your lines.
 ### Try this
 1. Press **Run**.
 2. Change the **seed** for another version of the same drawing.
-3. The other drawing: choose `robust_golf-ball-sketch.png` in *Load Image*, and write `golf ball` into
+3. The other drawing: choose **robust_golf-ball-sketch.png** in *Load Image*, and write **golf ball** into
    **target_class**.
 4. Your own: draw it in any program, large and simple, with a few plain colours, and load it. The *canvas*
    classifier knows buildings, cassette player, chain saw, church, english springer, forest, french horn,
