@@ -163,7 +163,7 @@ def _card(header: Mapping[str, Any]) -> ClassifierCard:
         raise _DescriptionError("its header has no architecture")
     labels = header.get("labels")
     if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(label, str) for label in labels):
-        raise _DescriptionError("its header has no list of two or more labels")
+        raise _DescriptionError("its header has no list of labels (two or more)")
     input_size = header.get("input_size")
     if not isinstance(input_size, int) or not 8 <= input_size <= 4096:
         raise _DescriptionError(f"its input_size is {input_size!r}, not a number of pixels from 8 to 4096")

@@ -82,9 +82,9 @@ class RobustTranslate(io.ComfyNode):
         classifier: runtime.LoadedClassifier,
         image: Tensor,
         target_class: str,
-        seed: int,
-        mask: Tensor | None = None,
         preset: dict[str, Any] | None = None,
+        seed: int = 0,
+        mask: Tensor | None = None,
     ) -> io.NodeOutput:
         # ComfyUI drops a choice that does not exist, as a script may send, instead of refusing it.
         if preset is None:

@@ -35,6 +35,10 @@ class AscentSettings:
             raise ValueError(f"Steps is {self.steps}; it must be at least 1.")
         if not 0 < self.step_size < float("inf"):
             raise ValueError(f"The step size is {self.step_size}; it must be a number above 0.")
+        if not 0 <= self.final_step <= 1:
+            raise ValueError(f"The final step is {self.final_step}; it must be from 0 to 1.")
+        if self.jitter < 0:
+            raise ValueError(f"Jitter is {self.jitter}; it must be 0 or more.")
 
 
 def ascend(

@@ -216,6 +216,7 @@ def test_each_fault_of_the_tensors_is_named(saved: Path) -> None:
         ({"labels": ["a", "b"]}, "fit"),
         ({"labels": []}, "no list of labels"),
         ({"labels": "abc"}, "no list of labels"),
+        ({"labels": ["alone"]}, "two or more"),
         ({"input_size": 0}, "input_size is 0"),
         ({"input_size": "96"}, "input_size is '96'"),
         ({"mean": [0.5, 0.5]}, "mean is [0.5, 0.5]"),

@@ -125,6 +125,8 @@ def test_mistakes_are_answered_before_any_work(pack: ModuleType, classifier: obj
         ({"step_size": -1.0}, "step size is -1.0"),
         ({"epsilon": 0.0}, "Epsilon is 0.0"),
         ({"noise": 2.0}, "Noise is 2.0"),
+        ({"jitter": -1}, "Jitter is -1"),
+        ({"final_step": 1.5}, "The final step is 1.5"),
     ):
         with pytest.raises(ValueError, match=words):
             pack.RobustTranslate.execute(classifier, image, "church", CUSTOM | changes, 0)
@@ -132,6 +134,8 @@ def test_mistakes_are_answered_before_any_work(pack: ModuleType, classifier: obj
         pack.RobustTranslate.execute(classifier, image, "chruch", {"preset": "generate"}, 0)
     with pytest.raises(ValueError, match="Write a class"):
         pack.RobustTranslate.execute(classifier, image, "", {"preset": "generate"}, 0)
+    with pytest.raises(ValueError, match="There are: generate, translate, sketch, refine, custom"):
+        pack.RobustTranslate.execute(classifier, image, "sea")
     two = image.repeat(2, 1, 1, 1)
     with pytest.raises(ValueError, match="2 images and 3 masks"):
         pack.RobustTranslate.execute(classifier, two, "sea", CUSTOM, 0, torch.ones(3, 96, 96))

@@ -210,6 +210,13 @@ def test_bad_settings_are_rejected_before_anything_runs(client: ComfyClient, inp
     client.run(climb())
 
 
+def test_an_unknown_preset_is_answered_with_the_known_ones(client: ComfyClient) -> None:
+    with pytest.raises(ExecutionError) as caught:
+        client.run(climb(preset="paint"))
+    assert "generate, translate, sketch, refine, custom" in caught.value.exception_message
+    client.run(climb())
+
+
 def test_a_missing_classifier_is_rejected_by_name(client: ComfyClient) -> None:
     prompt = climb()
     prompt["load"]["inputs"]["classifier"] = "gone.safetensors"
