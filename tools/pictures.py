@@ -94,17 +94,15 @@ def main() -> None:
     rows = [[(name, made[name][1]) for name in names] for names in (best, more)]
     save(sheet([*rows, changes]), ROOT / "web" / "results.jpg")
 
-    pairs = [[("class seed", made[n][0]), (n, made[n][1])] for n in ("mountain", "church", "sea")]
-    save(sheet([[tile for pair in pairs for tile in pair]]), HELP / "class-seed.jpg")
-    save(
-        sheet([changes, [("a drawing", ball[0]), ("to a golf ball", ball[1]), *pairs[0], *pairs[1]]]),
-        HELP / "translate.jpg",
-    )
-    loader = [("canvas", made["sea"][1]), ("canvas", made["street"][1]), ("seasons: before", winter[0])]
-    save(
-        sheet([[*loader, ("seasons: winter", winter[1]), ("styles: before", art[0]), ("styles: painting", art[1])]]),
-        HELP / "load-classifier.jpg",
-    )
+    pairs: list[list[Tile]] = [[("class seed", made[n][0]), (n, made[n][1])] for n in ("mountain", "church")]
+    # Four tiles a row at most: the editor's help panel is narrow.
+    save(sheet([pairs[0] + pairs[1]]), HELP / "class-seed.jpg")
+    drawings: list[Tile] = [*changes[4:], ("a drawing", ball[0]), ("to a golf ball", ball[1])]
+    save(sheet([changes[:4], drawings, pairs[0] + pairs[1]]), HELP / "translate.jpg")
+    painted: list[Tile] = [("styles: before", art[0]), ("styles: painting", art[1])]
+    wintry: list[Tile] = [("seasons: before", winter[0]), ("seasons: winter", winter[1])]
+    scenes: list[Tile] = [(f"canvas: {name}", made[name][1]) for name in ("sea", "street", "church", "gas pump")]
+    save(sheet([scenes, wintry + painted]), HELP / "load-classifier.jpg")
     # By its path, because the package around it needs ComfyUI.
     score_chart = runpy.run_path(str(ROOT / "nodes" / "score_chart.py"))["score_chart"]
     scores = classify(canvas, read(ASSETS / "church-sketch.png"))[0].topk(6)
