@@ -79,7 +79,8 @@ def save_classifier(classifier: RobustClassifier, path: Path) -> None:
         raise ValueError(f"{_some(too_large)} does not fit into half precision; the file would not load again.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-        whole = Path(folder) / path.name
+        # Without the extension: a list of classifiers made meanwhile must not show it.
+        whole = Path(folder) / "whole"
         save_file(half, whole, metadata={ENTRY: json.dumps(header)})
         whole.replace(path)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -54,11 +56,15 @@ def register_classifier_folder() -> None:
 def provide_example_pictures() -> None:
     """Put the example workflows' pictures where Load Image lists them; those that are there stay as they are."""
     target = Path(folder_paths.get_input_directory())
-    target.mkdir(parents=True, exist_ok=True)
-    for picture in EXAMPLES.glob("*.png"):
-        place = target / f"{EXAMPLE_PREFIX}{picture.name}"
-        if not place.exists():
-            shutil.copyfile(picture, place)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for picture in EXAMPLES.glob("*.png"):
+            place = target / f"{EXAMPLE_PREFIX}{picture.name}"
+            if not place.exists():
+                shutil.copyfile(picture, place)
+    except OSError as error:
+        # A read-only or full disk must not cost the artist the nodes.
+        logging.warning("Robust Synthesis could not put its example pictures into %s: %s", target, error)
 
 
 def classifier_choices() -> dict[str, Path]:
@@ -163,7 +169,7 @@ class _Reporter:
 def _contact_sheet(images: Tensor) -> Image.Image:
     images = (images[:PREVIEW_PICTURES].permute(0, 2, 3, 1) * 255).round().byte().cpu()
     count, height, width, _ = images.shape
-    columns = round(count**0.5 + 0.49)
+    columns = math.ceil(math.sqrt(count))
     sheet = Image.new("RGB", (columns * width, -(-count // columns) * height))
     for index, pixels in enumerate(images.numpy()):
         sheet.paste(Image.fromarray(pixels), (index % columns * width, index // columns * height))

@@ -28,7 +28,8 @@ class AscentSettings:
     """The classifier sees the picture shifted by up to this many pixels, elsewhere at each step, so that its
     strides leave no grid behind. The shifts are a fixed sequence: they depend on neither seed nor batch."""
     keep_best: bool = True
-    """Return the iterate with the lowest loss, per picture, as the paper does; else the last one."""
+    """Return the iterate with the lowest loss, per picture, as the paper does; else the last one. With jitter an
+    iterate's loss is that of the view it was seen in."""
 
     def __post_init__(self) -> None:
         if self.steps < 1:

@@ -120,7 +120,9 @@ def translate(
         small_mask,
         callback,
     )
-    return composite(images, with_change(images, small, climbed), mask)
+    changed = with_change(images, small, climbed)
+    # The climb has blended by the mask already; left to do is what enlarging the change spilled beyond it.
+    return changed if mask is None else torch.where(mask == 0, images, changed)
 
 
 def classify(classifier: RobustClassifier, images: Tensor) -> Tensor:

@@ -20,13 +20,13 @@ def working_size(height: int, width: int, input_size: int) -> tuple[int, int]:
     """Height and width at which a classifier of `input_size` works on a picture of `height` x `width`.
 
     The same, where the area is near the classifier's own; else the size of equal area and shape. No side is
-    shorter than `SHORTEST_SIDE`: below that a classifier of several strides sees nothing.
+    shorter than `SHORTEST_SIDE`, below which a classifier of several strides sees nothing: a thin strip is widened.
     """
     low, high = NATIVE_AREA
     if low <= height * width / input_size**2 <= high and min(height, width) >= SHORTEST_SIDE:
         return height, width
-    scale = max(input_size / math.sqrt(height * width), SHORTEST_SIDE / min(height, width))
-    return round(height * scale), round(width * scale)
+    scale = input_size / math.sqrt(height * width)
+    return max(round(height * scale), SHORTEST_SIDE), max(round(width * scale), SHORTEST_SIDE)
 
 
 def resized(images: Tensor, size: tuple[int, int]) -> Tensor:

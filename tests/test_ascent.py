@@ -352,3 +352,15 @@ def test_without_a_class_each_picture_climbs_to_what_it_already_shows(canvas: Ro
     before, after = canvas(pictures).softmax(1), canvas(result).softmax(1)
     for index, guess in enumerate(guesses):
         assert after[index, guess] > before[index, guess]
+
+
+@pytest.mark.parametrize("side", [32, 128])
+def test_a_grey_mask_shows_its_share_of_the_change_once(tiny: RobustClassifier, side: int) -> None:
+    """At the classifier's own size and put back at full resolution alike."""
+    images = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(1)) * 0.2 + 0.4
+    settings = TranslateSettings(1, 2.0, 0.0, "free", "logit", keep_best=False)
+    mix = parse_class_expression("class_1", tiny.labels)
+    whole = translate(tiny, images, mix, settings, [0]) - images
+    grey = translate(tiny, images, mix, settings, [0], torch.full((1, 1, side, side), 0.5)) - images
+    assert whole.abs().max() > 0.01
+    torch.testing.assert_close(grey, whole / 2, rtol=0, atol=1e-5)

@@ -213,3 +213,18 @@ print(robust_synthesis.WEB_DIRECTORY, callable(robust_synthesis.comfy_entrypoint
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert result.stdout.split() == ["./web", "True"], result.stderr
+
+
+def test_an_input_folder_that_cannot_be_written_costs_only_the_examples(
+    pack: ModuleType, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import folder_paths
+
+    (tmp_path / "file").touch()
+    usual = folder_paths.get_input_directory()
+    folder_paths.set_input_directory(str(tmp_path / "file" / "input"))
+    try:
+        pack.runtime.provide_example_pictures()
+    finally:
+        folder_paths.set_input_directory(usual)
+    assert "could not put its example pictures" in caplog.text
