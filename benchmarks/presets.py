@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from robust_synthesis.models import bundled_classifiers, load_classifier
-from robust_synthesis.synthesis import PAPER, PRESETS, ClassMix, ascend, class_loss, class_seeds
+from robust_synthesis.synthesis import TRANSLATE_PAPER, TRANSLATE_PRESETS, Mix, ascend, class_loss, class_seeds
 
 from .judge import accuracy, frechet_distance, load_judge, read_pictures
 
@@ -31,11 +31,15 @@ def main(data: Path, pictures: int) -> None:
         raise SystemExit("The classifier has no class seeds.")
     asked = torch.arange(classes).repeat_interleave(pictures)
     seeds = torch.cat(
-        [class_seeds(climbed.seeds, ClassMix(((c, 1.0),)), size, size, range(pictures)) for c in range(classes)]
+        [class_seeds(climbed.seeds, Mix(((c, 1.0),)), size, size, range(pictures)) for c in range(classes)]
     )
     print(f"{classes} classes x {pictures} pictures at {size} px, {torch.get_num_threads()} threads")
     print(f"{'settings':<28}{'steps':>6}{'judge':>8}{'own':>8}{'Frechet':>9}{'ms a picture':>14}")
-    settings = {"seeds": None, "paper's generate": PAPER["generate"], "generate": PRESETS["generate"]}
+    settings = {
+        "seeds": None,
+        "paper's generate": TRANSLATE_PAPER["generate"],
+        "generate": TRANSLATE_PRESETS["generate"],
+    }
     for name, choice in settings.items():
         started, images, steps = time.perf_counter(), seeds, 0
         if choice is not None:

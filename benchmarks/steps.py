@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from robust_synthesis.models import bundled_classifiers, load_classifier
-from robust_synthesis.synthesis import PAPER, ascend, class_loss
+from robust_synthesis.synthesis import TRANSLATE_PAPER, ascend, class_loss
 from robust_synthesis.synthesis.objectives import Loss
 
 STEPS = 60
@@ -39,7 +39,7 @@ def main(rounds: int = 5) -> None:
     for name, path in bundled_classifiers().items():
         classifier = load_classifier(path)
         size = classifier.input_size
-        settings = PAPER["generate"].ascent(size, size)
+        settings = TRANSLATE_PAPER["generate"].ascent(size, size)
         for batch in (1, 4):
             images = torch.rand(batch, 3, size, size)
             loss = class_loss(classifier, torch.eye(len(classifier.labels))[0], "cross-entropy")

@@ -32,11 +32,12 @@ class BasicBlock(nn.Module):
             else nn.Identity()
         )
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, pass_through: bool = False) -> Tensor:
         y = self.activation(self.bn1(self.conv1(x)))
-        y = self.bn2(self.conv2(y))
-        result: Tensor = self.activation(y + self.downsample(self.pool(x)))
-        return result
+        y = self.bn2(self.conv2(y)) + self.downsample(self.pool(x))
+        result: Tensor = self.activation(y)
+        # The activation's value with the gradient of the identity.
+        return y + (result - y).detach() if pass_through else result
 
 
 class NarrowResNet(nn.Module):
@@ -69,15 +70,27 @@ class NarrowResNet(nn.Module):
             self.add_module(f"layer{index}", stage)
         self.fc = nn.Linear(channels, classes)
 
-    def features(self, x: Tensor) -> Tensor:
-        """The pooled last activation, `[B, widths[-1]]`."""
-        x = self.activation(self.bn1(self.conv1(x)))
-        for stage in self.stages:
-            x = self.get_submodule(stage)(x)
-        return x.mean((2, 3))
+    def feature_maps(self, x: Tensor, pass_through: bool = False) -> Tensor:
+        """The last activation, `[B, widths[-1], h, w]`.
 
-    def forward(self, x: Tensor) -> Tensor:
-        logits: Tensor = self.fc(self.features(x))
+        Args:
+            x: `[B, 3, H, W]`, normalised.
+            pass_through: let gradients pass the very last activation unchanged, so that a feature that is switched
+                off can be climbed as well (the "fake ReLU" of arXiv 1906.09453's code). The values are the same.
+        """
+        x = self.activation(self.bn1(self.conv1(x)))
+        *blocks, last = [block for stage in self.stages for block in self.get_submodule(stage).children()]
+        for block in blocks:
+            x = block(x)
+        maps: Tensor = last(x, pass_through)
+        return maps
+
+    def features(self, x: Tensor, pass_through: bool = False) -> Tensor:
+        """The pooled last activation, `[B, widths[-1]]`; see `feature_maps`."""
+        return self.feature_maps(x, pass_through).mean((2, 3))
+
+    def forward(self, x: Tensor, pass_through: bool = False) -> Tensor:
+        logits: Tensor = self.fc(self.features(x, pass_through))
         return logits
 
 

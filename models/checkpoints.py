@@ -1,8 +1,9 @@
 """Reading and writing classifiers: one self-describing safetensors file, and nothing that can run code.
 
 The header's `robust_classifier` entry is JSON and describes the classifier whole: format, title, architecture,
-labels, input_size, mean, std, training, licence, and the grain of its class seeds. The tensors are the network's
-state dict (`num_batches_tracked` left out), plus `seeds.mean` and `seeds.factors` where there are class seeds.
+labels, input_size, mean, std, training, licence, and the grain of its class seeds and the classes they are for
+(all, where none are named). The tensors are the network's state dict (`num_batches_tracked` left out), plus
+`seeds.mean` and `seeds.factors` where there are class seeds.
 """
 
 from __future__ import annotations
@@ -71,8 +72,13 @@ def save_classifier(classifier: RobustClassifier, path: Path) -> None:
     }
     tensors = _weights(classifier.network)
     if classifier.seeds is not None:
-        header["seeds"] = {"grain": classifier.seeds.grain, "rank": classifier.seeds.factors.shape[1]}
-        tensors |= {SEEDS_MEAN: classifier.seeds.mean, SEEDS_FACTORS: classifier.seeds.factors}
+        seeds = classifier.seeds
+        header["seeds"] = {
+            "grain": seeds.grain,
+            "rank": seeds.factors.shape[1],
+            "classes": list(seeds.classes),
+        }
+        tensors |= {SEEDS_MEAN: seeds.mean, SEEDS_FACTORS: seeds.factors}
     half = {name: tensor.detach().cpu().half().contiguous() for name, tensor in tensors.items()}
     too_large = [name for name, tensor in half.items() if not bool(tensor.isfinite().all())]
     if too_large:
@@ -201,16 +207,24 @@ def _seeds(header: Mapping[str, Any], tensors: dict[str, Tensor], classes: int) 
     mean, factors = tensors.pop(SEEDS_MEAN, None), tensors.pop(SEEDS_FACTORS, None)
     if mean is None and factors is None:
         return None
-    grain = header.get("seeds", {}).get("grain") if isinstance(header.get("seeds"), dict) else None
+    described = header.get("seeds")
+    described = described if isinstance(described, dict) else {}
+    grain, rows = described.get("grain"), described.get("classes", list(range(classes)))
     if mean is None or factors is None or not isinstance(grain, int) or grain < 1:
         raise _DescriptionError(f"its class seeds are not whole ({SEEDS_MEAN}, {SEEDS_FACTORS} and a grain)")
-    fits = mean.ndim == 4 and factors.ndim == 5 and mean.shape[:2] == (classes, 3)
-    if not fits or factors.shape[0] != classes or factors.shape[2:] != mean.shape[1:]:
+    if (
+        not isinstance(rows, list)
+        or not all(isinstance(row, int) and 0 <= row < classes for row in rows)
+        or len(set(rows)) != len(rows)
+    ):
+        raise _DescriptionError(f"its class seeds are for {rows!r}, not for some of its {classes} classes")
+    fits = mean.ndim == 4 and factors.ndim == 5 and mean.shape[:2] == (len(rows), 3)
+    if not fits or factors.shape[0] != len(rows) or factors.shape[2:] != mean.shape[1:]:
         raise _DescriptionError(
-            f"its class seeds do not fit {classes} classes: {SEEDS_MEAN} is {list(mean.shape)}, "
+            f"its class seeds do not fit {len(rows)} classes: {SEEDS_MEAN} is {list(mean.shape)}, "
             f"{SEEDS_FACTORS} is {list(factors.shape)}"
         )
-    return ClassSeeds(mean, factors, grain)
+    return ClassSeeds(mean, factors, grain, tuple(rows))
 
 
 def _weights(network: nn.Module) -> dict[str, Tensor]:

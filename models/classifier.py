@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,17 +15,19 @@ from .architectures import NarrowResNet
 
 @dataclass(frozen=True)
 class ClassSeeds:
-    """A low-rank Gaussian over small pictures for each class (arXiv 1906.09453, section 3.1).
+    """A low-rank Gaussian over small pictures for each of some classes (arXiv 1906.09453, section 3.1).
 
     A seed is `mean + sum_k z_k * factors_k` with `z` standard normal, enlarged by `grain`.
     """
 
     mean: Tensor
-    """`[classes, 3, h, w]`, float32, pixel values around [0, 1]."""
+    """`[N, 3, h, w]`, float32, pixel values around [0, 1], for the N classes that have seeds."""
     factors: Tensor
-    """`[classes, rank, 3, h, w]`, float32."""
+    """`[N, rank, 3, h, w]`, float32."""
     grain: int
     """Pixels of the classifier's input a seed pixel stands for."""
+    classes: tuple[int, ...]
+    """The N classes, by their index among the logits."""
 
 
 @dataclass(frozen=True)
@@ -72,17 +75,41 @@ class RobustClassifier(nn.Module):
         """Height and width, in pixels, of the pictures it was trained on."""
         return self.card.input_size
 
-    def forward(self, images: Tensor) -> Tensor:
+    @property
+    def feature_count(self) -> int:
+        """How many features (units of the penultimate layer) there are."""
+        return self.network.fc.in_features
+
+    @property
+    def feature_effects(self) -> Tensor:
+        """What one more of each feature adds to each logit, `[classes, feature_count]`, float32 on the CPU."""
+        return self.network.fc.weight.detach().float().cpu()
+
+    def with_seeds(self, seeds: ClassSeeds) -> RobustClassifier:
+        """The same classifier with other class seeds.
+
+        Both share one network and its buffers: what moves one to another device moves the other.
+        """
+        other = copy.copy(self)
+        other.seeds = seeds
+        return other
+
+    def forward(self, images: Tensor, pass_through: bool = False) -> Tensor:
         """Logits `[B, classes]` in float32 of images `[B, 3, H, W]` in [0, 1], any H and W.
 
-        The network computes in the precision of its weights; the image and the logits stay in float32.
+        The network computes in the precision of its weights; the image and the logits stay in float32. For
+        `pass_through` see `NarrowResNet.feature_maps`.
         """
-        logits: Tensor = self.network(self._normalised(images))
+        logits: Tensor = self.network(self._normalised(images), pass_through)
         return logits.to(images.dtype)
 
-    def features(self, images: Tensor) -> Tensor:
+    def feature_maps(self, images: Tensor, pass_through: bool = False) -> Tensor:
+        """The last activation `[B, F, h, w]` in float32 of images as in `forward`."""
+        return self.network.feature_maps(self._normalised(images), pass_through).to(images.dtype)
+
+    def features(self, images: Tensor, pass_through: bool = False) -> Tensor:
         """Penultimate (pooled) features `[B, F]` in float32 of images as in `forward`."""
-        return self.network.features(self._normalised(images)).to(images.dtype)
+        return self.network.features(self._normalised(images), pass_through).to(images.dtype)
 
     def climbing_bytes(self, height: int, width: int) -> int:
         """About how much memory a forward and a backward pass take for one picture of this size, in bytes.

@@ -7,8 +7,14 @@ from comfy_api.latest import ComfyExtension, io
 from . import runtime
 from .class_seed import RobustClassSeed
 from .classify import RobustClassify
+from .features import RobustFeatures
+from .fit_seeds import RobustFitSeeds
+from .inpaint import RobustInpaint
 from .load_classifier import RobustLoadClassifier
+from .paint import RobustActivationPaint
+from .save_classifier import RobustSaveClassifier
 from .translate import RobustTranslate
+from .upsample import RobustUpsample
 
 
 class RobustSynthesis(ComfyExtension):
@@ -19,4 +25,15 @@ class RobustSynthesis(ComfyExtension):
         runtime.provide_example_pictures()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [RobustLoadClassifier, RobustClassSeed, RobustTranslate, RobustClassify]
+        return [
+            RobustLoadClassifier,
+            RobustClassSeed,
+            RobustTranslate,
+            RobustInpaint,
+            RobustUpsample,
+            RobustActivationPaint,
+            RobustFeatures,
+            RobustClassify,
+            RobustFitSeeds,
+            RobustSaveClassifier,
+        ]

@@ -16,13 +16,15 @@ import comfy.model_patcher
 import comfy.utils
 import folder_paths
 import torch
+from comfy_execution.utils import get_executing_context
 from PIL import Image
+from server import PromptServer
 from torch import Tensor
 
-from ..models import RobustClassifier, load_classifier
+from ..models import RobustClassifier, load_classifier, save_classifier
 from ..models.catalog import EXTENSION, bundled_classifiers, user_classifiers
 from ..synthesis.ascent import Callback
-from ..synthesis.views import working_size
+from ..synthesis.views import TILES_AT_ONCE, working_size
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
@@ -33,6 +35,8 @@ EXAMPLE_PREFIX = "robust_"
 PREVIEW_SECONDS = 0.25
 PREVIEW_PICTURES = 16
 PREVIEW_SIDE = 512
+# Of a picture at full size, while it climbs.
+WORKING_COPIES = 12
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,8 @@ class LoadedClassifier:
 
     robust: RobustClassifier
     patcher: ModelPatcher
+    source: Path
+    """The file it came from, whose weights have the precision they were saved in."""
 
 
 Work = Callable[[Tensor, slice, Callback], Tensor]
@@ -86,10 +92,72 @@ def load(path: Path) -> LoadedClassifier:
         patcher = comfy.model_patcher.CoreModelPatcher(
             robust, load_device=device, offload_device=mm.unet_offload_device()
         )
-    return LoadedClassifier(robust, patcher)
+    return LoadedClassifier(robust, patcher, path)
 
 
-def synthesize(loaded: LoadedClassifier, images: Tensor, steps: int, work: Work) -> Tensor:
+def save(loaded: LoadedClassifier, name: str) -> Path:
+    """Save a classifier, with the class seeds it has now, in the folder that Load Robust Classifier lists.
+
+    An existing file is never replaced: the new one gets a number.
+
+    Args:
+        loaded: what to save.
+        name: the file's name, without an extension; folders in it are made.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        ValueError: a name that is empty, or that leads out of the folder.
+    """
+    folder = Path(folder_paths.get_folder_paths(FOLDER)[0]).resolve()
+    stem = name.strip().removesuffix(EXTENSION)
+    place = (folder / f"{stem}{EXTENSION}").resolve()
+    own_name = place.name.removesuffix(EXTENSION)
+    if not own_name.strip(". ") or not place.is_relative_to(folder):
+        raise ValueError(f"'{name}' is no name for a file in models/{FOLDER}: write one like 'my churches'.")
+    number = 2
+    while place.exists():
+        place = place.with_name(f"{own_name}_{number}{EXTENSION}")
+        number += 1
+    # The weights in memory may have been rounded to what suits the device.
+    with torch.inference_mode(False):
+        original = load_classifier(loaded.source)
+        save_classifier(original.with_seeds(loaded.robust.seeds) if loaded.robust.seeds else original, place)
+    return place
+
+
+def say(text: str) -> None:
+    """Show a message on the node that is running, and in the log."""
+    logging.info("Robust Synthesis: %s", text)
+    context = get_executing_context()
+    if context is not None:
+        PromptServer.instance.send_progress_text(text, context.node_id)
+
+
+def refuse_beyond_memory(loaded: LoadedClassifier, count: int, height: int, width: int) -> None:
+    """Refuse to make pictures that the machine cannot hold.
+
+    Raises:
+        ValueError: `count` pictures of this size, and what making one of them takes, need more than there is.
+    """
+    picture = 3 * 4 * height * width
+    device, host = loaded.patcher.load_device, torch.device("cpu")
+    demands = {device: WORKING_COPIES * picture}
+    # The finished pictures, one by one and then as a batch.
+    demands[host] = demands.get(host, 0) + 2 * count * picture
+    for place, demand in demands.items():
+        free = mm.get_free_memory(place)
+        if demand > free:
+            raise ValueError(
+                f"{count} x {width} x {height} pixels would take {demand / 2**30:.1f} GiB of memory on {place}, and "
+                f"{free / 2**30:.1f} GiB are free. Take a smaller factor, a smaller picture or fewer at once."
+            )
+
+
+def synthesize(
+    loaded: LoadedClassifier, images: Tensor, steps: int, work: Work, together: bool = True, enlarged: int = 1
+) -> Tensor:
     """Run work on a batch of images on the classifier's device, with progress, previews and cancel.
 
     When memory runs out, the batch goes on in halves.
@@ -97,13 +165,16 @@ def synthesize(loaded: LoadedClassifier, images: Tensor, steps: int, work: Work)
     Args:
         loaded: the classifier that work climbs.
         images: `[B, 3, H, W]`.
-        steps: how often work calls its callback for each chunk.
+        steps: how often work calls its callback for each chunk, at most.
         work: see `Work`.
+        together: False for one image at a time, where what one needs must not depend on its neighbours.
+        enlarged: how many times as wide and high work's images are.
 
     Returns:
         Work's images in the order of the batch, on ComfyUI's intermediate device and in its dtype.
     """
-    count, chunk, results = len(images), len(images), []
+    count, results = len(images), []
+    chunk = count if together else 1
     bar = comfy.utils.ProgressBar(steps)
     with torch.inference_mode(False), torch.enable_grad():
         # A clone made here is an ordinary tensor, whatever mode its original was made in.
@@ -112,7 +183,7 @@ def synthesize(loaded: LoadedClassifier, images: Tensor, steps: int, work: Work)
         while position < count:
             part = slice(position, min(position + chunk, count))
             try:
-                made = _run(loaded, images[part], part, work, _Reporter(bar, steps, part, count))
+                made = _run(loaded, images[part], part, work, _Reporter(bar, steps, part, count), enlarged)
             except Exception as error:
                 if not _out_of_memory(error) or chunk == 1:
                     raise
@@ -131,11 +202,11 @@ def to_intermediate(image: Tensor) -> Tensor:
     return image.to(device=mm.intermediate_device(), dtype=mm.intermediate_dtype())
 
 
-def _run(loaded: LoadedClassifier, images: Tensor, part: slice, work: Work, report: Callback) -> Tensor:
+def _run(loaded: LoadedClassifier, images: Tensor, part: slice, work: Work, report: Callback, enlarged: int) -> Tensor:
     size = working_size(images.shape[2], images.shape[3], loaded.robust.input_size)
-    # The pictures at full size: original, result, and a few temporaries of the same size.
-    pictures = 6 * images.numel() * 4
-    climbing = len(images) * loaded.robust.climbing_bytes(*size)
+    # The pictures at full size: original, result, and temporaries of the same size.
+    pictures = WORKING_COPIES * images.numel() * 4 * enlarged**2
+    climbing = max(len(images), TILES_AT_ONCE) * loaded.robust.climbing_bytes(*size)
     mm.load_models_gpu([loaded.patcher], memory_required=pictures + climbing)
     mm.throw_exception_if_processing_interrupted()
     return to_intermediate(work(images.to(loaded.patcher.load_device), part, report))

@@ -16,8 +16,14 @@ def classifier_input() -> io.Input:
     )
 
 
-def target_class_input(tooltip: str) -> io.Input:
-    return io.String.Input("target_class", default="church", tooltip=tooltip)
+def target_class_input(tooltip: str, default: str = "church") -> io.Input:
+    return io.String.Input("target_class", default=default, tooltip=tooltip)
+
+
+def guessable_class_input(guess: str) -> io.Input:
+    return target_class_input(
+        f"The class to climb to: a name (church), a number, or a mix (sea:0.7, mountain:0.3). Empty: {guess}.", ""
+    )
 
 
 def seed_input(tooltip: str) -> io.Input:

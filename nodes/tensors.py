@@ -62,13 +62,13 @@ def mask_from_comfy(mask: Tensor, height: int, width: int) -> Tensor | None:
     return F.interpolate(mask, (height, width), mode="bilinear", antialias=True).clamp(0, 1)
 
 
-def same_batch(images: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
+def same_batch(images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """Repeat a single picture, or a single mask, to the other's batch.
 
     Raises:
         ValueError: two batches of different sizes, neither of them 1.
     """
-    if mask is None or len(mask) == len(images):
+    if len(mask) == len(images):
         return images, mask
     if len(mask) == 1:
         return images, mask.expand(len(images), -1, -1, -1)
@@ -77,3 +77,8 @@ def same_batch(images: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor | No
     raise ValueError(
         f"There are {len(images)} images and {len(mask)} masks. Give as many masks as images, or one for all."
     )
+
+
+def all_alike(masks: Tensor) -> bool:
+    """Whether all masks of a batch are the same."""
+    return bool((masks == masks[:1]).all())

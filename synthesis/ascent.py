@@ -15,6 +15,13 @@ Callback = Callable[[int, Tensor, Tensor], None]
 """Called before each step with (step from 0, losses `[B]`, images `[B, 3, H, W]`); may raise to stop the climb."""
 
 
+def later(callback: Callback | None, steps: int) -> Callback | None:
+    """A callback for a climb that goes on after some steps of others."""
+    if callback is None:
+        return None
+    return lambda step, losses, images: callback(step + steps, losses, images)
+
+
 @dataclass(frozen=True)
 class AscentSettings:
     """How to climb. Step size and epsilon are in the norm of the constraint, for pictures of the size at hand."""
@@ -48,6 +55,8 @@ def ascend(
     settings: AscentSettings,
     mask: Tensor | None = None,
     callback: Callback | None = None,
+    reach: Tensor | None = None,
+    onto: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Projected gradient descent of a loss over pictures (arXiv 1906.09453, section 3).
 
@@ -60,6 +69,8 @@ def ascend(
         settings: how.
         mask: `[B, 1, H, W]` in [0, 1]: where the picture may change, and how much of the change shows.
         callback: see `Callback`.
+        reach: `[B, 1, 1, 1]`: multiplies step size and epsilon of each picture.
+        onto: a further projection of the pictures after each step, into [0, 1].
 
     Returns:
         Pictures like `start`, detached; bit for bit the start where the mask is 0.
@@ -78,7 +89,11 @@ def ascend(
             gradient = gradient * mask
         progress = step / max(settings.steps - 1, 1)
         size = settings.step_size * (1 - progress * (1 - settings.final_step))
-        free = settings.constraint.project(free - size * settings.constraint.direction(gradient), start)
+        move = size * settings.constraint.direction(gradient)
+        free = free - (move if reach is None else reach * move)
+        free = settings.constraint.project(free, start, reach)
+        if onto is not None:
+            free = onto(free)
     images = composite(start, free, mask)
     if not settings.keep_best:
         return images

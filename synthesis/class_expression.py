@@ -5,54 +5,23 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
-SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.001, 1000
+from .mix import ExpressionError, Mix, mixed, read_weight
 
 
-class ClassExpressionError(ValueError):
-    """The text names a class that does not exist, or is not an expression; the message says what would do."""
-
-
-@dataclass(frozen=True)
-class ClassMix:
-    """How much to climb towards each class: positive weights attract, negative ones repel."""
-
-    weights: tuple[tuple[int, float], ...]
-    """Pairs of a class index and its weight, each index once, no weight zero."""
-
-    def vector(self, classes: int) -> Tensor:
-        """The weights as `[classes]`, float32; classes that are not named have zero."""
-        vector = torch.zeros(classes)
-        for index, weight in self.weights:
-            vector[index] = weight
-        return vector
-
-
-def parse_class_expression(text: str, labels: Sequence[str]) -> ClassMix:
+def parse_class_expression(text: str, labels: Sequence[str]) -> Mix:
     """Read a class expression.
 
     Terms are separated by commas. A term is a class name or number, with an optional weight after a colon and an
     optional minus before it. Names match without case, spaces, underscores or hyphens.
 
     Raises:
-        ClassExpressionError: an empty text, an unknown class, a weight that is no number or out of range.
+        ExpressionError: an empty text, an unknown class, a weight that is no number or out of range.
     """
-    weights: dict[int, float] = {}
-    for term in text.split(","):
-        if not term.strip():
-            continue
-        index, weight = _term(term.strip(), labels)
-        weights[index] = weights.get(index, 0.0) + weight
-    if not weights:
-        raise ClassExpressionError(f"Write a class, for instance '{labels[0]}'. {_known(labels)}")
-    cancelled = [labels[index] for index, weight in weights.items() if abs(weight) < SMALLEST_WEIGHT / 2]
-    if cancelled:
-        raise ClassExpressionError(f"The weights of '{cancelled[0]}' cancel each other out: leave the class away.")
-    return ClassMix(tuple(weights.items()))
+    terms = [_term(term.strip(), labels) for term in text.split(",") if term.strip()]
+    if not terms:
+        raise ExpressionError(f"Write a class, for instance '{labels[0]}'. {_known(labels)}")
+    return mixed(terms, dict(enumerate(labels)))
 
 
 def _term(term: str, labels: Sequence[str]) -> tuple[int, float]:
@@ -62,23 +31,13 @@ def _term(term: str, labels: Sequence[str]) -> tuple[int, float]:
     name, colon, number = term.rpartition(":")
     weight = 1.0
     if colon:
-        try:
-            weight = float(number)
-        except ValueError:
-            raise ClassExpressionError(
-                f"The weight in '{term}' is not a number. Write it like '{labels[0]}:0.7'."
-            ) from None
-        # Refuses zero, infinity and NaN as well.
-        if not SMALLEST_WEIGHT <= abs(weight) <= LARGEST_WEIGHT:
-            raise ClassExpressionError(
-                f"The weight in '{term}' must be from {SMALLEST_WEIGHT} to {LARGEST_WEIGHT}, or minus that."
-            )
+        weight = read_weight(number, term, labels[0])
         term = name.strip()
     if term.startswith("-"):
         term, weight = term[1:].strip(), -weight
     index = _find(term, labels)
     if index is None:
-        raise ClassExpressionError(_unknown(term, labels))
+        raise ExpressionError(_unknown(term, labels))
     return index, weight
 
 

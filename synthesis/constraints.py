@@ -1,4 +1,4 @@
-"""Where a picture may go: a ball around its start, always inside [0, 1], and only where the mask allows."""
+"""Where a picture may go: a ball around its start, always inside [0, 1], where the mask allows, true to its source."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 NormName = Literal["l2", "linf", "free"]
+BACK_PROJECTIONS = 3
 NORMS: tuple[NormName, ...] = get_args(NormName)
 
 
@@ -39,15 +41,58 @@ class Constraint:
         unit: Tensor = gradient / length.clamp(min=tiny)
         return unit
 
-    def project(self, images: Tensor, start: Tensor) -> Tensor:
-        """The nearest images to `images` that are in the ball around `start`, then clamped to [0, 1]."""
+    def project(self, images: Tensor, start: Tensor, reach: Tensor | None = None) -> Tensor:
+        """The nearest images to `images` that are in the ball around `start`, then clamped to [0, 1].
+
+        `reach` `[B, 1, 1, 1]` multiplies the epsilon of each picture.
+        """
+        if self.norm == "free":
+            return images.clamp(0, 1)
+        change = images - start
+        epsilon = torch.full_like(change[:, :1, :1, :1], self.epsilon)
+        if reach is not None:
+            epsilon = epsilon * reach
         if self.norm == "linf":
-            images = start + (images - start).clamp(-self.epsilon, self.epsilon)
-        elif self.norm == "l2":
-            change = images - start
-            length = change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
-            images = start + change * (self.epsilon / length.clamp(min=self.epsilon))
-        return images.clamp(0, 1)
+            return (start + change.clamp(-epsilon, epsilon)).clamp(0, 1)
+        length = change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+        tiny = torch.finfo(length.dtype).tiny
+        return (start + change * (epsilon / torch.maximum(length, epsilon).clamp(min=tiny))).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Consistency:
+    """The pictures that, averaged over blocks of pixels, equal a smaller picture."""
+
+    low: Tensor
+    """The smaller picture, `[B, 3, h, w]` in [0, 1]."""
+    factor: int
+    """The width and the height of a block."""
+
+    def project(self, images: Tensor) -> Tensor:
+        """Consistent pictures near `images`; a block that would leave [0, 1] keeps its pattern at less contrast.
+
+        Most of the way is made in smooth corrections (the iterative back-projection of Irani and Peleg, 1991): the
+        last one, which is exact, moves whole blocks, and by itself would leave their outlines behind.
+
+        Args:
+            images: `[B, 3, h * factor, w * factor]`, any finite values.
+
+        Returns:
+            Pictures in [0, 1] whose blocks average to `low` within 1e-5.
+        """
+        for _ in range(BACK_PROJECTIONS):
+            missing = self.low - F.avg_pool2d(images, self.factor)
+            images = images + F.interpolate(missing, images.shape[2:], mode="bicubic", align_corners=False)
+        detail = images - self._enlarged(F.avg_pool2d(images, self.factor))
+        # The largest share of a block's detail that fits into [0, 1] around its mean.
+        above = F.max_pool2d(detail, self.factor)
+        below = F.max_pool2d(-detail, self.factor)
+        tiny = torch.finfo(images.dtype).tiny
+        share = torch.minimum((1 - self.low) / above.clamp(min=tiny), self.low / below.clamp(min=tiny)).clamp(max=1)
+        return (self._enlarged(self.low) + detail * self._enlarged(share)).clamp(0, 1)
+
+    def _enlarged(self, small: Tensor) -> Tensor:
+        return small.repeat_interleave(self.factor, 2).repeat_interleave(self.factor, 3)
 
 
 def composite(start: Tensor, images: Tensor, mask: Tensor | None) -> Tensor:

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from ..models import RobustClassifier
+from .views import See
 
 ObjectiveName = Literal["logit", "cross-entropy", "margin"]
 OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
@@ -17,11 +17,11 @@ Loss = Callable[[Tensor], Tensor]
 """From images `[B, 3, H, W]` in [0, 1] to losses `[B]`."""
 
 
-def class_loss(classifier: RobustClassifier, weights: Tensor, objective: ObjectiveName) -> Loss:
+def class_loss(logits_of: See, weights: Tensor, objective: ObjectiveName) -> Loss:
     """The loss of pictures that should show a mix of classes.
 
     Args:
-        classifier: gives the logits.
+        logits_of: gives the logits: a classifier, as it is or seen in some way.
         weights: `[classes]`, or `[B, classes]` for a mix of its own for each picture; negative ones repel.
         objective: `logit` climbs the weighted sum of the logits; `cross-entropy` is -log p of the classes that
             attract (in proportion to their weights) and -log(1 - p) of those that repel; `margin` climbs the
@@ -37,10 +37,45 @@ def class_loss(classifier: RobustClassifier, weights: Tensor, objective: Objecti
     weights = torch.atleast_2d(weights)
 
     def loss(images: Tensor) -> Tensor:
-        logits = classifier(images)
+        logits = logits_of(images)
         return measure(logits, weights.to(logits))
 
     return loss
+
+
+def feature_loss(features_of: See, weights: Tensor) -> Loss:
+    """The loss of pictures that should show features (arXiv 1906.09453, section 4.2).
+
+    Climbs the weighted sum of the penultimate features.
+
+    Args:
+        features_of: gives the features. Let gradients pass the last activation (see `NarrowResNet.feature_maps`):
+            a feature that a picture does not show has no gradient of its own to climb.
+        weights: `[F]`, or `[B, F]` for a mix of its own for each picture; negative ones repel.
+    """
+    weights = torch.atleast_2d(weights)
+
+    def loss(images: Tensor) -> Tensor:
+        features = features_of(images)
+        return -(features * weights.to(features)).sum(1)
+
+    return loss
+
+
+def penalised(loss: Loss, original: Tensor, mask: Tensor, penalty: float) -> Loss:
+    """A loss plus `penalty` times the mean squared change of the pixels outside a mask (arXiv 1906.09453, 3.2).
+
+    Args:
+        loss: what to add to.
+        original: `[B, 3, H, W]`.
+        mask: `[B, 1, H, W]` in [0, 1]: 1 where change costs nothing.
+        penalty: the paper's lambda.
+    """
+
+    def both(images: Tensor) -> Tensor:
+        return loss(images) + penalty * ((images - original) * (1 - mask)).square().mean((1, 2, 3))
+
+    return both
 
 
 def _logit(logits: Tensor, weights: Tensor) -> Tensor:

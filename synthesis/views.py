@@ -2,18 +2,30 @@
 
 Run on a larger picture as it is, a convolutional classifier sees a mosaic of small motifs. So the climb happens on a
 copy of about the classifier's own area, in the picture's own shape, and the *change* is put back at full resolution:
-what the climb leaves alone keeps every detail of the original.
+what the climb leaves alone keeps every detail of the original. Where only a part may change, the copy shows that part
+and its surroundings. Finer detail than the copy can hold is added afterwards, looking at larger copies in tiles.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 SHORTEST_SIDE = 32
 NATIVE_AREA = (0.5, 1.6)
+CONTEXT = 2.0
+"""A view of a masked part is this many times as wide and high as the part, as far as the picture goes."""
+FINEST = 8.0
+TILES_AT_ONCE = 8
+
+See = Callable[[Tensor], Tensor]
+"""What a network sees in images `[B, 3, H, W]`: `[B, K]`, logits or features."""
 
 
 def working_size(height: int, width: int, input_size: int) -> tuple[int, int]:
@@ -33,12 +45,114 @@ def resized(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Images `[B, C, H, W]` at another (height, width), antialiased, values clamped to [0, 1]."""
     if images.shape[2:] == size:
         return images
-    return F.interpolate(images, size, mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)
+    return _interpolated(images, size).clamp(0, 1)
 
 
-def with_change(images: Tensor, before: Tensor, after: Tensor) -> Tensor:
-    """`images` plus what changed between two small versions of them, enlarged; clamped to [0, 1]."""
-    if images.shape == after.shape:
-        return after
-    change = F.interpolate(after - before, images.shape[2:], mode="bicubic", align_corners=False, antialias=True)
-    return (images + change).clamp(0, 1)
+def _interpolated(images: Tensor, size: tuple[int, int]) -> Tensor:
+    if size[1] == 1 < size[0]:
+        # On the CPU torch repeats the first row of a result that is one pixel wide; one pixel high is no problem.
+        return _interpolated(images.transpose(2, 3), (1, size[0])).transpose(2, 3)
+    return F.interpolate(images, size, mode="bicubic", align_corners=False, antialias=True)
+
+
+@dataclass(frozen=True)
+class View:
+    """What the classifier sees of each picture of a batch: a rectangle, at the size it works at."""
+
+    boxes: tuple[tuple[int, int, int, int], ...]
+    """For each picture: top, left, height and width, in pixels."""
+    size: tuple[int, int]
+
+    def finer(self) -> list[View]:
+        """The same boxes in more and more pixels, about twice as many across each time, up to their own."""
+        height, width = self.size
+        scale = min(max(max(box[2] / height, box[3] / width) for box in self.boxes), FINEST)
+        count = round(math.log2(max(scale, 1.0)))
+        scales = [scale ** ((index + 1) / count) for index in range(count)]
+        return [View(self.boxes, (round(height * s), round(width * s))) for s in scales]
+
+    def look(self, images: Tensor) -> Tensor:
+        """The view of images (or masks) `[B, C, H, W]`, as `[B, C, *size]`."""
+        return torch.cat(
+            [
+                resized(images[index : index + 1, :, top : top + height, left : left + width], self.size)
+                for index, (top, left, height, width) in enumerate(self.boxes)
+            ]
+        )
+
+    def put_back(self, images: Tensor, before: Tensor, after: Tensor) -> Tensor:
+        """`images` plus what changed between two versions of their view, enlarged; clamped to [0, 1]."""
+        result = images.clone()
+        for index, (top, left, height, width) in enumerate(self.boxes):
+            box = result[index : index + 1, :, top : top + height, left : left + width]
+            if box.shape[2:] == self.size:
+                box.copy_(after[index : index + 1])
+                continue
+            change = _interpolated(after[index : index + 1] - before[index : index + 1], (height, width))
+            box.add_(change).clamp_(0, 1)
+        return result
+
+
+def whole(images: Tensor, input_size: int) -> View:
+    """The view of all of each picture `[B, C, H, W]`."""
+    height, width = images.shape[2:]
+    return View(((0, 0, height, width),) * len(images), working_size(height, width, input_size))
+
+
+def around(mask: Tensor, input_size: int) -> View:
+    """The view of what a mask `[B, 1, H, W]` marks and of its surroundings, in the shape of the picture.
+
+    All of the picture where that is not much larger than the classifier's input, or where the mask is empty.
+    """
+    height, width = mask.shape[2:]
+    native = input_size / math.sqrt(height * width)
+    if native**-2 <= NATIVE_AREA[1]:
+        return whole(mask, input_size)
+    boxes = []
+    for marked in mask[:, 0] > 0:
+        rows, columns = (marked.any(axis).nonzero().flatten().tolist() for axis in (1, 0))
+        if not rows:
+            boxes.append((0, 0, height, width))
+            continue
+        share = CONTEXT * max((rows[-1] + 1 - rows[0]) / height, (columns[-1] + 1 - columns[0]) / width)
+        share = min(max(share, native), 1.0)
+        box_height, box_width = math.ceil(share * height), math.ceil(share * width)
+        top = min(max((rows[0] + rows[-1] + 1 - box_height) // 2, 0), height - box_height)
+        left = min(max((columns[0] + columns[-1] + 1 - box_width) // 2, 0), width - box_width)
+        boxes.append((top, left, box_height, box_width))
+    return View(tuple(boxes), working_size(height, width, input_size))
+
+
+def feathered(mask: Tensor, pixels: int) -> Tensor:
+    """A mask `[B, 1, H, W]` that fades in from its rim over some pixels, inside of it; picture borders are no rim."""
+    layers = [mask]
+    for _ in range(pixels):
+        layers.append(-F.max_pool2d(-layers[-1], 3, 1, 1))
+    return torch.stack(layers).mean(0)
+
+
+def in_tiles(see: See, side: int) -> See:
+    """See pictures in tiles of about `side` x `side`; what is seen is the mean over the tiles.
+
+    Only some tiles' activations at a time are kept: they are computed again on the way back.
+    """
+
+    def seen(images: Tensor) -> Tensor:
+        tiles = tiled(images, side)
+        chunks = tiles.flatten(0, 1).split(TILES_AT_ONCE)
+        rows = torch.cat([checkpoint(see, chunk, use_reentrant=False) for chunk in chunks])
+        return rows.view(len(images), tiles.shape[1], -1).mean(1)
+
+    return seen
+
+
+def tiled(images: Tensor, side: int) -> Tensor:
+    """Pictures `[B, C, H, W]` cut into equal tiles of about `side`, `[B, tiles, C, h, w]`, overlapping a little."""
+    height, width = images.shape[2:]
+    rows, columns = max(round(height / side), 1), max(round(width / side), 1)
+    tile_height, tile_width = math.ceil(height / rows), math.ceil(width / columns)
+    tops = [row * (height - tile_height) // max(rows - 1, 1) for row in range(rows)]
+    lefts = [column * (width - tile_width) // max(columns - 1, 1) for column in range(columns)]
+    return torch.stack(
+        [images[:, :, top : top + tile_height, left : left + tile_width] for top in tops for left in lefts], 1
+    )

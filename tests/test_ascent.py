@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,8 +17,8 @@ from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_
 from robust_synthesis.synthesis import (
     NORMS,
     OBJECTIVES,
-    PAPER,
-    PRESETS,
+    TRANSLATE_PAPER,
+    TRANSLATE_PRESETS,
     AscentSettings,
     Constraint,
     TranslateSettings,
@@ -64,7 +65,7 @@ def reference(
 @pytest.mark.parametrize(
     "settings",
     [
-        PAPER["generate"].ascent(SIZE, SIZE),
+        TRANSLATE_PAPER["generate"].ascent(SIZE, SIZE),
         AscentSettings(20, 0.5, Constraint("l2", 2.0)),
         AscentSettings(20, 0.01, Constraint("linf", 0.05)),
     ],
@@ -236,7 +237,7 @@ def test_a_callback_that_raises_stops_the_climb_at_once(tiny: RobustClassifier) 
 )
 def test_impossible_steps_are_refused(steps: int, step_size: float) -> None:
     with pytest.raises(ValueError, match=r"(?i)step"):
-        TranslateSettings(steps, step_size, 1.0, "l2", "logit")
+        TranslateSettings(steps=steps, step_size=step_size, epsilon=1.0, norm="l2", objective="logit")
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,13 @@ def test_impossible_steps_are_refused(steps: int, step_size: float) -> None:
 )
 def test_impossible_constraints_are_refused(norm: str, epsilon: float) -> None:
     with pytest.raises(ValueError, match=r"(?i)epsilon|norm"):
-        TranslateSettings(5, 1.0, epsilon, norm, "logit")  # type: ignore[arg-type]
+        TranslateSettings(
+            steps=5,
+            step_size=1.0,
+            epsilon=epsilon,
+            norm=norm,  # type: ignore[arg-type]
+            objective="logit",
+        )
 
 
 def masks(count: int, height: int, width: int) -> Tensor:
@@ -256,10 +263,7 @@ def masks(count: int, height: int, width: int) -> Tensor:
 
 @pytest.mark.parametrize("preset", ["generate", "refine"])
 def test_picture_three_of_eight_is_the_picture_made_alone(canvas: RobustClassifier, preset: str) -> None:
-    base = PRESETS[preset]
-    settings = TranslateSettings(
-        base.steps, base.step_size, base.epsilon, base.norm, base.objective, base.final_step, base.jitter, 0.4
-    )
+    settings = replace(TRANSLATE_PRESETS[preset], noise=0.4)
     mix = parse_class_expression("sea:0.7, mountain:0.3", canvas.labels)
     pictures, mask = natural_noise(SIZE, SIZE, range(50, 58)), masks(8, SIZE, SIZE)
 
@@ -286,7 +290,15 @@ def test_translate_keeps_shape_range_and_mask_at_any_size(
     generator = torch.Generator().manual_seed(height * 100 + width)
     pictures = torch.rand(count, 3, height, width, generator=generator)
     mask = masks(count, height, width)
-    settings = TranslateSettings(3, 20.0, 30.0, norm, "logit", jitter=2, noise=noise)  # type: ignore[arg-type]
+    settings = TranslateSettings(
+        steps=3,
+        step_size=20.0,
+        epsilon=30.0,
+        norm=norm,  # type: ignore[arg-type]
+        objective="logit",
+        jitter=2,
+        noise=noise,
+    )
     mix = parse_class_expression("1", tiny.labels)
 
     result = translate(tiny, pictures, mix, settings, range(count), mask)
@@ -312,7 +324,7 @@ def test_odd_sizes_keep_their_size_and_change(canvas: RobustClassifier, height: 
     picture = photo(height, width)
     mix = parse_class_expression("church", canvas.labels)
 
-    result = translate(canvas, picture, mix, PRESETS["refine"], [0])
+    result = translate(canvas, picture, mix, TRANSLATE_PRESETS["refine"], [0])
 
     assert result.shape == picture.shape
     assert result.isfinite().all()
@@ -323,7 +335,7 @@ def test_a_large_picture_keeps_its_detail(canvas: RobustClassifier) -> None:
     picture = photo(360, 640)
     mix = parse_class_expression("church", canvas.labels)
 
-    result = translate(canvas, picture, mix, PRESETS["refine"], [0])
+    result = translate(canvas, picture, mix, TRANSLATE_PRESETS["refine"], [0])
 
     assert result.min() > 0, "the clamp must stay out of this"
     assert result.max() < 1
@@ -346,7 +358,7 @@ def test_without_a_class_each_picture_climbs_to_what_it_already_shows(canvas: Ro
     pictures = torch.cat(starts)
     guesses: Sequence[int] = canvas(pictures).argmax(1).tolist()
 
-    result = translate(canvas, pictures, None, PRESETS["refine"], [0, 0])
+    result = translate(canvas, pictures, None, TRANSLATE_PRESETS["refine"], [0, 0])
 
     assert guesses[0] != guesses[1], "two pictures of one class would not show that each has its own"
     before, after = canvas(pictures).softmax(1), canvas(result).softmax(1)
@@ -358,9 +370,50 @@ def test_without_a_class_each_picture_climbs_to_what_it_already_shows(canvas: Ro
 def test_a_grey_mask_shows_its_share_of_the_change_once(tiny: RobustClassifier, side: int) -> None:
     """At the classifier's own size and put back at full resolution alike."""
     images = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(1)) * 0.2 + 0.4
-    settings = TranslateSettings(1, 2.0, 0.0, "free", "logit", keep_best=False)
+    settings = TranslateSettings(steps=1, step_size=2.0, norm="free", objective="logit", keep_best=False)
     mix = parse_class_expression("class_1", tiny.labels)
     whole = translate(tiny, images, mix, settings, [0]) - images
     grey = translate(tiny, images, mix, settings, [0], torch.full((1, 1, side, side), 0.5)) - images
     assert whole.abs().max() > 0.01
     torch.testing.assert_close(grey, whole / 2, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_reach_scales_the_steps_and_the_ball_of_each_picture(tiny: RobustClassifier, norm: str) -> None:
+    # Grey enough that no value reaches 0 or 1.
+    start = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
+    loss = class_loss(tiny, torch.tensor([1.0, 0.0, 0.0]), "logit")
+    size, epsilon = (0.01, 0.025) if norm == "linf" else (0.4, 1.0)
+    reach = torch.tensor([0.5, 1.0, 2.0])
+
+    def climb(pictures: Tensor, share: float, reach: Tensor | None = None) -> Tensor:
+        constraint = Constraint(norm, epsilon * share)  # type: ignore[arg-type]
+        return ascend(pictures, loss, AscentSettings(6, size * share, constraint), reach=reach)
+
+    result = climb(start, 1.0, reach.view(-1, 1, 1, 1))
+
+    for index, share in enumerate(reach.tolist()):
+        alone = climb(start[index : index + 1], share)
+        torch.testing.assert_close(result[index : index + 1], alone, rtol=0, atol=1e-5)
+    assert torch.equal(climb(start, 1.0, torch.zeros(3, 1, 1, 1)), start)
+
+
+def test_every_step_lands_on_the_further_projection(tiny: RobustClassifier) -> None:
+    start = torch.full((1, 3, 32, 32), 0.5)
+    loss = class_loss(tiny, torch.tensor([1.0, 0.0, 0.0]), "logit")
+    seen: list[Tensor] = []
+
+    def same_colours(images: Tensor) -> Tensor:
+        return images - images.mean(1, keepdim=True) + 0.5
+
+    result = ascend(
+        start,
+        loss,
+        AscentSettings(5, 0.5, Constraint("free"), keep_best=False),
+        callback=lambda _step, _losses, images: seen.append(images),
+        onto=same_colours,
+    )
+
+    for images in (*seen, result):
+        torch.testing.assert_close(images.mean(1), torch.full((1, 32, 32), 0.5))
+    assert (result - start).abs().max() > 0.01

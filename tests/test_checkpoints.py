@@ -46,7 +46,7 @@ def saved(tiny_classifier: Callable[..., RobustClassifier], tmp_path: Path) -> P
     classifier = tiny_classifier()
     generator = torch.Generator().manual_seed(1)
     classifier.seeds = ClassSeeds(
-        torch.rand(3, 3, 8, 8, generator=generator), torch.rand(3, 2, 3, 8, 8, generator=generator), 4
+        torch.rand(3, 3, 8, 8, generator=generator), torch.rand(3, 2, 3, 8, 8, generator=generator), 4, (0, 1, 2)
     )
     path = tmp_path / "tiny.safetensors"
     save_classifier(classifier, path)
@@ -100,6 +100,7 @@ def test_a_classifier_survives_saving(saved: Path) -> None:
     assert torch.equal(second.seeds.mean, first.seeds.mean)
     assert torch.equal(second.seeds.factors, first.seeds.factors)
     assert second.seeds.grain == first.seeds.grain == 4
+    assert second.seeds.classes == first.seeds.classes == (0, 1, 2)
     pictures = torch.rand(2, 3, 33, 40)
     assert torch.equal(first(pictures), second(pictures))
     assert {tensor.dtype for tensor in load_file(again).values()} == {torch.float16}
@@ -213,7 +214,9 @@ def test_each_fault_of_the_tensors_is_named(saved: Path) -> None:
         ({"format": 2}, "its format is 2, and this version of the pack reads format 1"),
         ({"architecture": {"name": "vision_transformer"}}, "unknown architecture 'vision_transformer'"),
         ({"architecture": None}, "no architecture"),
-        ({"labels": ["a", "b"]}, "fit"),
+        ({"labels": ["a", "b"]}, "class seeds are for [0, 1, 2], not for some of its 2 classes"),
+        ({"labels": ["a", "b"], "seeds": {"grain": 4}}, "class seeds do not fit 2 classes"),
+        ({"labels": ["a", "b", "c", "d"]}, "its shapes do not fit: fc.bias is [3] instead of [4]"),
         ({"labels": []}, "no list of labels"),
         ({"labels": "abc"}, "no list of labels"),
         ({"labels": ["alone"]}, "two or more"),
@@ -222,6 +225,11 @@ def test_each_fault_of_the_tensors_is_named(saved: Path) -> None:
         ({"mean": [0.5, 0.5]}, "mean is [0.5, 0.5]"),
         ({"std": [0.2, 0.0, 0.2]}, "std is not above zero"),
         ({"seeds": {"grain": 0}}, "class seeds are not whole"),
+        ({"seeds": {"grain": 4, "classes": [0, 1]}}, "class seeds do not fit 2 classes"),
+        ({"seeds": {"grain": 4, "classes": [0, 1, 3]}}, "class seeds are for [0, 1, 3], not for some of its 3 classes"),
+        ({"seeds": {"grain": 4, "classes": [0, 1, -1]}}, "class seeds are for [0, 1, -1]"),
+        ({"seeds": {"grain": 4, "classes": [0, 1, 1]}}, "class seeds are for [0, 1, 1]"),
+        ({"seeds": {"grain": 4, "classes": "012"}}, "class seeds are for '012'"),
     ],
 )
 def test_each_fault_of_the_header_is_named(saved: Path, changes: dict[str, Any], fault: str) -> None:
@@ -252,6 +260,8 @@ places = st.sampled_from(
         ("architecture", "widths", 0),
         ("architecture", "blocks", 1),
         ("seeds", "grain"),
+        ("seeds", "classes"),
+        ("seeds", "classes", 1),
     ]
 )
 

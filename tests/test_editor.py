@@ -26,9 +26,23 @@ NODES = {
     "RobustLoadClassifier": "Load Robust Classifier",
     "RobustClassSeed": "Class-Conditional Seed",
     "RobustTranslate": "Translate to Class",
+    "RobustInpaint": "Masked Inpaint",
+    "RobustUpsample": "Upsample",
+    "RobustActivationPaint": "Activation Paint",
+    "RobustFeatures": "Find Features",
     "RobustClassify": "Classify Image",
+    "RobustFitSeeds": "Fit Class Seeds",
+    "RobustSaveClassifier": "Save Robust Classifier",
 }
-CUSTOM = {"steps", "step_size", "epsilon", "norm", "objective", "final_step", "jitter", "noise"}
+CLIMB = {"steps", "step_size", "epsilon", "norm", "final_step", "jitter"}
+MASKED = {"feather", "penalty", "detail_steps"}
+# The widgets that a choice of preset unfolds.
+SETTINGS: dict[str, dict[str, set[str]]] = {
+    "RobustTranslate": {"generate": set(), "sketch": set(), "custom": CLIMB | {"objective", "noise"}},
+    "RobustInpaint": {"inpaint": {"fill"}, "paper": set(), "custom": CLIMB | MASKED | {"objective", "fill"}},
+    "RobustUpsample": {"upsample": set(), "paper": set(), "custom": CLIMB | {"objective", "consistent"}},
+    "RobustActivationPaint": {"paint": set(), "paper": set(), "custom": CLIMB | MASKED},
+}
 # What the front end itself says on a fresh profile: it asks for files that no user has yet.
 CORE_REQUESTS = ("/api/userdata", "/user.css")
 LOADING_FAILED = "Failed to load resource"
@@ -82,11 +96,21 @@ def test_the_nodes_are_registered_under_their_names(page: Page) -> None:
     assert titles == list(NODES.values())
 
 
-@pytest.mark.parametrize("words", ["Translate to Class", "sketch to image"])
-def test_the_node_search_finds_a_node(page: Page, words: str) -> None:
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("Translate to Class", "Translate to Class"),
+        ("sketch to image", "Translate to Class"),
+        ("robust inpaint", "Masked Inpaint"),
+        ("robust upscale", "Upsample"),
+        ("feature painting", "Activation Paint"),
+        ("own seeds", "Fit Class Seeds"),
+    ],
+)
+def test_the_node_search_finds_a_node(page: Page, words: str, found: str) -> None:
     page.evaluate("() => app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
     page.keyboard.type(words)
-    page.get_by_text("Translate to Class").first.wait_for()
+    page.get_by_text(found, exact=True).first.wait_for()
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
 
@@ -106,18 +130,18 @@ def summary(graph: dict[str, Any]) -> dict[int, list[Any]]:
     return {node["id"]: [node["type"], node.get("title"), node.get("widgets_values") or []] for node in nodes}
 
 
-def test_only_the_custom_preset_shows_settings(page: Page) -> None:
-    names = """(preset) => {
-        const node = app.graph.nodes.find((node) => node.type === "RobustTranslate")
-            ?? app.graph.add(LiteGraph.createNode("RobustTranslate"))
+@pytest.mark.parametrize("node", SETTINGS)
+def test_only_the_custom_preset_shows_settings(page: Page, node: str) -> None:
+    names = """([type, preset]) => {
+        const node = app.graph.nodes.find((node) => node.type === type)
+            ?? app.graph.add(LiteGraph.createNode(type))
         node.widgets.find((widget) => widget.name === "preset").value = preset
         return node.widgets.map((widget) => widget.name)
     }"""
     page.evaluate("() => app.graph.clear()")
-    plain = set(page.evaluate(names, "generate"))
-    custom = set(page.evaluate(names, "custom"))
-    assert custom - plain == {f"preset.{name}" for name in CUSTOM}
-    assert set(page.evaluate(names, "sketch")) == plain
+    for preset, unfolded in SETTINGS[node].items():
+        shown = page.evaluate(names, [node, preset])
+        assert {name for name in shown if name.startswith("preset.")} == {f"preset.{name}" for name in unfolded}
 
 
 def test_a_template_is_opened_by_clicking_and_runs(page: Page, server: ComfyServer) -> None:

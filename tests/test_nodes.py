@@ -17,7 +17,45 @@ INPUTS = {
     "RobustLoadClassifier": ["classifier"],
     "RobustClassSeed": ["classifier", "target_class", "width", "height", "batch_size", "seed", "method"],
     "RobustTranslate": ["classifier", "image", "target_class", "preset", "seed", "mask"],
+    "RobustInpaint": ["classifier", "image", "mask", "target_class", "preset", "seed"],
+    "RobustUpsample": ["classifier", "image", "factor", "target_class", "preset"],
+    "RobustActivationPaint": [
+        "classifier",
+        "image",
+        "mask",
+        "feature",
+        "strength",
+        "preset",
+        "reference",
+        "reference_mask",
+    ],
+    "RobustFeatures": ["classifier", "image", "count", "mask"],
     "RobustClassify": ["classifier", "image", "top_k"],
+    "RobustFitSeeds": ["classifier", "image", "target_class"],
+    "RobustSaveClassifier": ["classifier", "filename"],
+}
+LENGTHS = ["steps", "step_size", "epsilon", "norm"]
+MASKED = ["feather", "penalty", "detail_steps"]
+# The inputs that a choice of preset unfolds.
+PRESETS: dict[str, dict[str, list[str]]] = {
+    "RobustTranslate": {
+        "generate": [],
+        "translate": [],
+        "sketch": [],
+        "refine": [],
+        "custom": [*LENGTHS, "objective", "final_step", "jitter", "noise"],
+    },
+    "RobustInpaint": {
+        "inpaint": ["fill"],
+        "paper": [],
+        "custom": [*LENGTHS, "objective", "final_step", "jitter", "fill", *MASKED],
+    },
+    "RobustUpsample": {
+        "upsample": [],
+        "paper": [],
+        "custom": [*LENGTHS, "objective", "final_step", "jitter", "consistent"],
+    },
+    "RobustActivationPaint": {"paint": [], "paper": [], "custom": [*LENGTHS, "final_step", "jitter", *MASKED]},
 }
 CUSTOM = {
     "preset": "custom",
@@ -46,16 +84,20 @@ def test_every_node_explains_itself(pack: ModuleType, node_id: str) -> None:
     assert schema.node_id == node_id
     assert [*info["input_order"]["required"], *info["input_order"].get("optional", [])] == INPUTS[node_id]
     inputs = {**info["input"]["required"], **info["input"].get("optional", {})}
+    unfolded: dict[str, list[str]] = {}
     for name, (_, options) in list(inputs.items()):
         for choice in options.get("options", []):
             if isinstance(choice, dict):
-                for group in choice["inputs"].values():
-                    inputs.update({f"{name}.{choice['key']}.{inner}": spec for inner, spec in group.items()})
-    assert len(inputs) == len(INPUTS[node_id]) + (8 if node_id == "RobustTranslate" else 0)
+                nested = {inner: spec for group in choice["inputs"].values() for inner, spec in group.items()}
+                unfolded[choice["key"]] = list(nested)
+                inputs.update({f"{name}.{choice['key']}.{inner}": spec for inner, spec in nested.items()})
+    assert unfolded == PRESETS.get(node_id, {})
     for name, (_, options) in inputs.items():
         assert len(options.get("tooltip", "")) > 15, f"the input {name} has no tooltip"
     assert all(len(tooltip or "") > 15 for tooltip in info["output_tooltips"])
     assert len(info["output_tooltips"]) == len(info["output"])
+    # Without an output, there must be another reason to run it.
+    assert info["output"] or info["output_node"]
     assert len(schema.description) > 30
     assert len(schema.search_aliases) >= 3
     assert (ROOT / "web" / "docs" / f"{node_id}.md").is_file(), "a node without a help page"
@@ -86,23 +128,45 @@ def seeds(pack: ModuleType, classifier: object, count: int, seed: int = 3, metho
 
 
 def test_all_nodes_work_in_inference_mode_as_outside(pack: ModuleType) -> None:
-    def run() -> tuple[Tensor, str, str, Tensor]:
+    masked = {name: value for name, value in CUSTOM.items() if name != "noise"} | {
+        "feather": 1,
+        "penalty": 0.0,
+        "detail_steps": 2,
+    }
+    paint = {name: value for name, value in masked.items() if name != "objective"}
+    finer = {name: value for name, value in CUSTOM.items() if name != "noise"} | {"consistent": True}
+
+    def run() -> tuple[list[Tensor], list[str]]:
         loaded = pack.RobustLoadClassifier.execute("canvas").result[0]
         # Not only what our own node makes, but tensors born in inference mode, as other nodes give them.
         image, mask = seeds(pack, loaded, 2) * 1.0, torch.ones(1, 48, 48) * 0.9
+        large = image.repeat(1, 2, 1, 1)
         (climbed,) = pack.RobustTranslate.execute(loaded, image, "church", CUSTOM | {"steps": 16}, 5, mask).result
         label, scores, chart = pack.RobustClassify.execute(loaded, climbed * 1.0, 3).result
-        return climbed, label, scores, chart
+        (filled,) = pack.RobustInpaint.execute(loaded, large, mask, "", masked | {"fill": "noise"}, 5).result
+        features, sheet = pack.RobustFeatures.execute(loaded, image, 2, mask).result
+        (painted,) = pack.RobustActivationPaint.execute(loaded, large, mask, "3", 1.0, paint, image, mask).result
+        (larger,) = pack.RobustUpsample.execute(loaded, image, 2, "", finer).result
+        (fitted,) = pack.RobustFitSeeds.execute(loaded, image * 1.0, "sea").result
+        drawn = pack.RobustClassSeed.execute(fitted, "sea", 32, 32, 2, 0, "class gaussian").result[0]
+        return [climbed, chart, filled, sheet, painted, larger, drawn], [label, scores, features]
 
     outside = run()
     with torch.inference_mode():
         inside = run()
 
-    climbed, label, scores, chart = inside
-    torch.testing.assert_close(climbed, outside[0], rtol=0, atol=1e-5)
-    assert (label, scores) == outside[1:3]
+    for made, before in zip(inside[0], outside[0], strict=True):
+        torch.testing.assert_close(made, before, rtol=0, atol=1e-5)
+        assert not made.requires_grad
+    climbed, chart, filled, sheet, painted, larger, drawn = inside[0]
+    label, scores, features = inside[1]
+    assert inside[1] == outside[1]
     assert climbed.shape == (2, 96, 96, 3)
-    assert not climbed.requires_grad
+    assert filled.shape == painted.shape == (2, 192, 96, 3)
+    assert larger.shape == (2, 192, 192, 3)
+    assert drawn.shape == (2, 32, 32, 3)
+    assert len(features.split(", ")) == 2
+    assert sheet.shape[0] == 1
     assert label == "church\nchurch"
     assert [len(picture.splitlines()) for picture in scores.split("\n\n")] == [3, 3]
     assert scores.startswith("church: 0.")
@@ -134,11 +198,38 @@ def test_mistakes_are_answered_before_any_work(pack: ModuleType, classifier: obj
         pack.RobustTranslate.execute(classifier, image, "chruch", {"preset": "generate"}, 0)
     with pytest.raises(ValueError, match="Write a class"):
         pack.RobustTranslate.execute(classifier, image, "", {"preset": "generate"}, 0)
-    with pytest.raises(ValueError, match="There are: generate, translate, sketch, refine, custom"):
-        pack.RobustTranslate.execute(classifier, image, "sea")
     two = image.repeat(2, 1, 1, 1)
     with pytest.raises(ValueError, match="2 images and 3 masks"):
         pack.RobustTranslate.execute(classifier, two, "sea", CUSTOM, 0, torch.ones(3, 96, 96))
+
+
+@pytest.mark.parametrize("node_id", PRESETS)
+def test_an_unknown_preset_is_answered_with_the_known_ones(
+    pack: ModuleType, classifier: object, node_id: str
+) -> None:
+    other = {"mask": torch.ones(1, 32, 32), "target_class": "sea", "feature": "1", "factor": 2, "strength": 1.0}
+    given = {name: other[name] for name in INPUTS[node_id] if name in other}
+    with pytest.raises(ValueError, match=f"There are: {', '.join(PRESETS[node_id])}\\."):
+        # What ComfyUI makes of a choice that does not exist.
+        getattr(pack, node_id).execute(classifier=classifier, image=torch.rand(1, 32, 32, 3), **given, preset=None)
+
+
+@pytest.mark.parametrize("node_id", PRESETS)
+def test_custom_starts_from_the_papers_numbers(pack: ModuleType, node_id: str) -> None:
+    from robust_synthesis.synthesis import INPAINT_PAPER, PAINT_PAPER, TRANSLATE_PAPER, UPSAMPLE_PAPER
+
+    paper = {
+        "RobustTranslate": TRANSLATE_PAPER["generate"],
+        "RobustInpaint": INPAINT_PAPER,
+        "RobustUpsample": UPSAMPLE_PAPER,
+        "RobustActivationPaint": PAINT_PAPER,
+    }[node_id]
+    options = getattr(pack, node_id).GET_NODE_INFO_V1()["input"]["required"]["preset"][1]["options"]
+    (custom,) = (choice["inputs"]["required"] for choice in options if choice["key"] == "custom")
+    defaults = {name: spec["default"] for name, (_, spec) in custom.items()}
+    # Holding the result to its source is no number of the paper's: whoever sets everything starts with it.
+    ours = {"consistent": True} if node_id == "RobustUpsample" else {}
+    assert defaults == {name: getattr(paper, name) for name in PRESETS[node_id]["custom"]} | ours
 
 
 def test_refine_without_a_class_strengthens_what_is_there(pack: ModuleType, classifier: object) -> None:
@@ -180,7 +271,7 @@ from robust_synthesis import nodes
 from robust_synthesis.nodes import runtime
 runtime.register_classifier_folder()
 loaded = nodes.RobustLoadClassifier.execute("canvas").result[0]
-image = torch.rand(8, 1024, 1024, 3, generator=torch.Generator().manual_seed(0))
+image = torch.rand(64, 96, 96, 3, generator=torch.Generator().manual_seed(0))
 reports = []
 comfy.utils.set_progress_bar_global_hook(lambda *report, **more: reports.append(report))
 def climb(image):
@@ -189,8 +280,9 @@ def climb(image):
     return result, len(reports)
 climb(image[:1])
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-# Each of the batch's tensors takes 96 MiB: enough for those that outlive a climb, not for a climb's own.
-resource.setrlimit(resource.RLIMIT_AS, (used + 500 * 2**20, resource.RLIM_INFINITY))
+# A picture is small beside what the classifier keeps of it for the way back: enough for a quarter of that.
+enough = len(image) * loaded.robust.climbing_bytes(96, 96) // 4
+resource.setrlimit(resource.RLIMIT_AS, (used + enough, resource.RLIM_INFINITY))
 halves, climbs = climb(image)
 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 whole, climb_of_all = climb(image)

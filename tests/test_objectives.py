@@ -13,11 +13,13 @@ from torch import Tensor
 from robust_synthesis.models import RobustClassifier
 from robust_synthesis.synthesis import (
     OBJECTIVES,
-    PRESETS,
+    TRANSLATE_PRESETS,
     class_loss,
     classify,
+    feature_loss,
     natural_noise,
     parse_class_expression,
+    penalised,
     translate,
 )
 
@@ -93,7 +95,7 @@ def test_climbing_does_what_the_expression_says(
     canvas: RobustClassifier, objective: str, expression: str, rises: list[str], falls: list[str]
 ) -> None:
     pictures = natural_noise(SIZE, SIZE, range(3))
-    settings = replace(PRESETS["refine"], objective=objective, epsilon=20.0, step_size=2.0)  # type: ignore[arg-type]
+    settings = replace(TRANSLATE_PRESETS["refine"], objective=objective, epsilon=20.0, step_size=2.0)  # type: ignore[arg-type]
     if falls:
         towards = parse_class_expression(falls[0], canvas.labels)
         pictures = translate(canvas, pictures, towards, settings, [0, 1, 2])
@@ -129,3 +131,27 @@ def test_loss_and_gradient_are_finite_at_extreme_logits(
 def test_an_unknown_objective_is_refused_with_the_known_ones(canvas: RobustClassifier) -> None:
     with pytest.raises(ValueError, match=r"'likelihood'.*logit.*cross-entropy.*margin"):
         class_loss(canvas, weights(canvas, "sea"), "likelihood")  # type: ignore[arg-type]
+
+
+def test_features_are_climbed_as_their_weighted_sum(canvas: RobustClassifier) -> None:
+    pictures = natural_noise(SIZE, SIZE, range(2))
+    features = canvas.features(pictures)
+    both = torch.zeros(2, canvas.feature_count)
+    both[:, 3], both[1, 5] = 1, -0.5
+
+    torch.testing.assert_close(feature_loss(canvas.features, both[0])(pictures), -features[:, 3])
+    own = torch.stack([-features[0, 3], 0.5 * features[1, 5] - features[1, 3]])
+    torch.testing.assert_close(feature_loss(canvas.features, both)(pictures), own)
+
+
+def test_a_penalty_is_the_mean_squared_change_outside_the_mask() -> None:
+    original, images = natural_noise(20, 30, [0, 1]), natural_noise(20, 30, [2, 3])
+    mask = torch.zeros(2, 1, 20, 30)
+    mask[:, :, :10], mask[:, :, 10:15] = 1, 0.5
+
+    losses = penalised(lambda seen: seen.mean((1, 2, 3)), original, mask, 7.0)(images)
+
+    squares = (images - original).square()
+    outside = (squares[:, :, 15:].sum((1, 2, 3)) + squares[:, :, 10:15].sum((1, 2, 3)) / 4) / (3 * 20 * 30)
+    torch.testing.assert_close(losses, images.mean((1, 2, 3)) + 7 * outside)
+    assert torch.equal(penalised(lambda seen: seen.mean((1, 2, 3)), images, mask, 7.0)(images), images.mean((1, 2, 3)))

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from robust_synthesis.models import ClassSeeds, RobustClassifier
-from robust_synthesis.synthesis import ClassMix, class_seeds, natural_noise, parse_class_expression
+from robust_synthesis.synthesis import Mix, class_seeds, natural_noise, parse_class_expression
 
-SEA = ClassMix(((0, 1.0),))
+SEA = Mix(((0, 1.0),))
 LARGEST_SEED = 2**64 - 1
 
 
@@ -18,7 +18,7 @@ def gaussians() -> ClassSeeds:
     """Two classes of 3 x 4 x 5 pixels, five factors, so narrow that nothing reaches 0 or 1."""
     generator = torch.Generator().manual_seed(0)
     mean = 0.4 + 0.2 * torch.rand(2, 3, 4, 5, generator=generator)
-    return ClassSeeds(mean, 0.03 * torch.randn(2, 5, 3, 4, 5, generator=generator), grain=4)
+    return ClassSeeds(mean, 0.03 * torch.randn(2, 5, 3, 4, 5, generator=generator), grain=4, classes=(0, 1))
 
 
 def statistics(pictures: Tensor) -> tuple[Tensor, Tensor]:
@@ -38,7 +38,7 @@ def test_seeds_have_the_mean_and_covariance_of_their_class(gaussians: ClassSeeds
 
 
 def test_a_mix_blends_what_its_classes_attract(gaussians: ClassSeeds) -> None:
-    mix = ClassMix(((0, 3.0), (1, 1.0)))
+    mix = Mix(((0, 3.0), (1, 1.0)))
     mean, covariance = statistics(class_seeds(gaussians, mix, 4, 5, range(4000)))
 
     first, second = (gaussians.factors[index].flatten(1).double() for index in (0, 1))
@@ -46,13 +46,13 @@ def test_a_mix_blends_what_its_classes_attract(gaussians: ClassSeeds) -> None:
     expected_mean = (0.75 * gaussians.mean[0] + 0.25 * gaussians.mean[1]).flatten()
     assert (mean - expected_mean).abs().max() < 0.01
     assert (covariance - expected).norm() / expected.norm() < 0.08
-    repelled = ClassMix(((0, 1.0), (1, -1.0)))
+    repelled = Mix(((0, 1.0), (1, -1.0)))
     assert torch.equal(class_seeds(gaussians, repelled, 4, 5, [3]), class_seeds(gaussians, SEA, 4, 5, [3]))
 
 
 def test_without_a_class_that_attracts_there_is_no_seed(gaussians: ClassSeeds) -> None:
     with pytest.raises(ValueError, match="every class has a minus"):
-        class_seeds(gaussians, ClassMix(((1, -1.0),)), 8, 8, [0])
+        class_seeds(gaussians, Mix(((1, -1.0),)), 8, 8, [0])
 
 
 @pytest.mark.parametrize(("height", "width"), [(96, 96), (16, 16), (37, 53), (200, 24)])

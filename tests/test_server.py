@@ -22,6 +22,7 @@ from tools.client import (
     ComfyClient,
     Event,
     ExecutionError,
+    File,
     InterruptedRunError,
     Prompt,
     RejectedError,
@@ -87,10 +88,58 @@ def pictures(client: ComfyClient, result: Result, folder: str = "temp") -> list[
     return [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")).astype(np.int16) for file in files]
 
 
-def progress(event: Event) -> tuple[float, float] | None:
+def progress(event: Event, node: str = TRANSLATE) -> tuple[float, float] | None:
     """How far the climb is, and how far it goes."""
-    state = event.data["nodes"].get(TRANSLATE) if event.kind == "progress_state" else None
+    state = event.data["nodes"].get(node) if event.kind == "progress_state" else None
     return (state["value"], state["max"]) if state else None
+
+
+MADE = "made"
+_TEXT = (3).to_bytes(4, "big")
+LENGTHS = {"steps": 2, "step_size": 1.0, "epsilon": 40.0, "norm": "l2", "final_step": 1.0, "jitter": 0}
+MASKED = {"feather": 0, "penalty": 0.0, "detail_steps": 2}
+NODES: dict[str, dict[str, Any]] = {
+    "RobustTranslate": {"target_class": "sea", "preset": LENGTHS | {"objective": "logit", "noise": 0.0}, "seed": 0},
+    "RobustInpaint": {
+        "mask": ["mask", 0],
+        "target_class": "sea",
+        "preset": LENGTHS | MASKED | {"objective": "logit", "fill": "surround"},
+        "seed": 0,
+    },
+    "RobustActivationPaint": {"mask": ["mask", 0], "feature": "5", "strength": 1.0, "preset": LENGTHS | MASKED},
+    "RobustUpsample": {
+        "factor": 2,
+        "target_class": "sea",
+        "preset": LENGTHS | {"objective": "logit", "consistent": True},
+    },
+}
+
+
+def apply(node: str, start: Prompt | None = None, **inputs: object) -> Prompt:
+    """A short climb of any node; without a start it works on a grey picture, painted all over."""
+    settings = dict(NODES[node])
+    settings |= {f"preset.{name}": value for name, value in settings.pop("preset").items()} | {"preset": "custom"}
+    return {
+        "load": {"class_type": "RobustLoadClassifier", "inputs": {"classifier": "canvas"}},
+        **grey(40, 32),
+        **solid_mask(40, 32, 1.0),
+        **(start or {}),
+        MADE: {
+            "class_type": node,
+            "inputs": {"classifier": ["load", 0], "image": ["image", 0], **settings, **inputs},
+        },
+        "look": {"class_type": "PreviewImage", "inputs": {"images": [MADE, 0]}},
+    }
+
+
+def messages(result: Result) -> list[str]:
+    """What the nodes said while they ran, as the front end shows it on them."""
+    texts = []
+    for event in result.events:
+        if event.kind == "binary" and event.image.startswith(_TEXT):
+            node_length = int.from_bytes(event.image[4:8], "big")
+            texts.append(event.image[8 + node_length :].decode())
+    return texts
 
 
 @contextmanager
@@ -118,18 +167,77 @@ def test_the_example_pictures_are_in_the_input_folder(server: ComfyServer) -> No
         assert (server.base / "input" / f"robust_{asset.name}").read_bytes() == asset.read_bytes()
 
 
+KEEP_SIZE = {"RobustTranslate", "RobustInpaint", "RobustActivationPaint"}
+
+
+def expected(server: ComfyServer, prompt: Prompt, node: str) -> tuple[int, int, int] | None:
+    """How many pictures a node makes, and how high and wide they are; None where that is its own affair."""
+    kind, inputs = prompt[node]["class_type"], prompt[node]["inputs"]
+    if kind == "LoadImage":
+        width, height = Image.open(server.base / "input" / inputs["image"]).size
+        return 1, height, width
+    if kind == "RobustClassSeed":
+        return inputs["batch_size"], inputs["height"], inputs["width"]
+    if kind in KEEP_SIZE | {"RobustUpsample"}:
+        start = expected(server, prompt, inputs["image"][0])
+        factor = inputs.get("factor", 1)
+        return start and (start[0], start[1] * factor, start[2] * factor)
+    return None
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_an_example_workflow_makes_its_pictures(server: ComfyServer, client: ComfyClient, path: Path) -> None:
     prompt = convert(read(path), client.object_info())
-    starts = [node["inputs"]["image"] for node in prompt.values() if node["class_type"] == "LoadImage"]
     with quiet(server):
         result = client.run(prompt)
-    made = [picture.shape for picture in pictures(client, result, "output")]
-    if starts:
-        width, height = Image.open(server.base / "input" / starts[0]).size
-        assert made == [(height, width, 3)]
-    else:
-        assert made == [(96, 96, 3)] * 4
+    savers = [node for node, entry in prompt.items() if entry["class_type"] == "SaveImage"]
+    assert savers
+    known = 0
+    for saver in savers:
+        made = [File(image["filename"], image["subfolder"], image["type"]) for image in result.outputs[saver]["images"]]
+        shapes = [np.asarray(Image.open(io.BytesIO(client.view(file)))).shape for file in made]
+        assert shapes
+        source, output = prompt[saver]["inputs"]["images"]
+        wanted = expected(server, prompt, source) if output == 0 else None
+        if wanted:
+            known += 1
+            count, height, width = wanted
+            assert shapes == [(height, width, 3)] * count
+    # A sheet of features is as large as there are features; everything else has a size to keep.
+    assert known or path.stem == "features"
+
+
+def run_example(client: ComfyClient, name: str) -> tuple[Prompt, NDArray[np.int16]]:
+    """An example workflow, and the picture it saves."""
+    prompt = convert(read(ROOT / "workflows" / f"{name}.json"), client.object_info())
+    (saved,) = pictures(client, client.run(prompt), "output")
+    return prompt, saved
+
+
+def loaded_picture(server: ComfyServer, prompt: Prompt, node: str) -> Image.Image:
+    """The picture that a node works on, from the input folder."""
+    (source,) = (entry["inputs"]["image"][0] for entry in prompt.values() if entry["class_type"] == node)
+    return Image.open(server.base / "input" / prompt[source]["inputs"]["image"])
+
+
+def test_the_inpaint_example_changes_the_hole_alone(server: ComfyServer, client: ComfyClient) -> None:
+    prompt, saved = run_example(client, "inpaint")
+    photo = loaded_picture(server, prompt, "RobustInpaint").convert("RGBA")
+    before, hole = np.asarray(photo.convert("RGB")).astype(np.int16), np.asarray(photo)[..., 3] < 255
+    assert 0 < hole.mean() < 0.5
+    # Saving rounds down.
+    assert np.abs(saved - before)[~hole].max() <= 1
+    assert (np.abs(saved - before)[hole].max(1) > 8).mean() > 0.5
+
+
+def test_the_upsample_example_averages_back_to_its_photo(server: ComfyServer, client: ComfyClient) -> None:
+    prompt, saved = run_example(client, "upsample")
+    photo = np.asarray(loaded_picture(server, prompt, "RobustUpsample").convert("RGB")).astype(np.int16)
+    height, width, _ = photo.shape
+    assert saved.shape == (height * 4, width * 4, 3)
+    averaged = saved.reshape(height, 4, width, 4, 3).mean((1, 3))
+    # Saving rounds down, by half a step in the mean.
+    assert np.abs(averaged + 0.5 - photo).max() <= 1.5
 
 
 def test_the_same_seed_gives_the_same_picture(client: ComfyClient) -> None:
@@ -174,25 +282,47 @@ def test_progress_and_previews_arrive_while_it_climbs(client: ComfyClient) -> No
         assert picture.width == picture.height
 
 
-def test_cancel_stops_a_long_climb_within_a_step(client: ComfyClient) -> None:
+LONG: dict[str, Prompt] = {
+    "translate": apply("RobustTranslate", class_seed(2, 16, 96), **{"preset.steps": 2000}),
+    # Cancelled at its second step, or while it adds detail.
+    "inpaint": apply("RobustInpaint", grey(192, 192, 4), **{"preset.steps": 2000}),
+    "inpaint's detail": apply("RobustInpaint", grey(192, 192, 4), **{"preset.steps": 1, "preset.detail_steps": 500}),
+    "paint": apply("RobustActivationPaint", grey(192, 192, 4), **{"preset.steps": 2000}),
+    "upsample": apply("RobustUpsample", grey(128, 128, 4), **{"preset.steps": 2000}),
+}
+
+
+@pytest.mark.parametrize("prompt", LONG.values(), ids=LONG)
+def test_cancel_stops_a_long_climb_within_a_step(client: ComfyClient, prompt: Prompt) -> None:
     cancelled_at, asked = 0.0, 0.0
 
     def cancel(event: Event) -> None:
         nonlocal cancelled_at, asked
-        report = progress(event)
+        report = progress(event, MADE)
         if report and report[0] >= 2 and not asked:
             cancelled_at = report[0]
             client.interrupt()
             asked = time.monotonic()
 
     with pytest.raises(InterruptedRunError) as caught:
-        client.run(climb(class_seed(2, 16, 96), **{"preset.steps": 2000}), cancel)
-    reached = max(report[0] for report in map(progress, caught.value.result.events) if report)
+        client.run(prompt, cancel)
+    reached = max(report[0] for report in (progress(event, MADE) for event in caught.value.result.events) if report)
     seconds = time.monotonic() - asked
     print(f"cancelled at step {cancelled_at:.0f}, stopped after step {reached:.0f}, {seconds:.2f} s")  # noqa: T201
     # The news of a step, and the request, take their time on the way.
     assert reached - cancelled_at <= 5
     client.run(climb(class_seed(3)))
+
+
+@pytest.mark.parametrize("node", ["RobustInpaint", "RobustActivationPaint"])
+def test_progress_counts_the_finer_stages_to_their_end(client: ComfyClient, node: str) -> None:
+    result = client.run(apply(node, grey(400, 300)))
+    reports = [report for report in (progress(event, MADE) for event in result.events) if report]
+    # Two steps, and two at each of two finer resolutions: 400 pixels are 3.6 times the 111 it looks at first.
+    climbing = [report for report in reports if report[1] > 1]
+    assert {most for _, most in climbing} == {6.0}
+    assert climbing[-1] == (6.0, 6.0)
+    assert [value for value, _ in climbing] == sorted(value for value, _ in climbing)
 
 
 REJECTED = {
@@ -210,10 +340,101 @@ def test_bad_settings_are_rejected_before_anything_runs(client: ComfyClient, inp
     client.run(climb())
 
 
-def test_an_unknown_preset_is_answered_with_the_known_ones(client: ComfyClient) -> None:
+PRESETS = {
+    "RobustTranslate": "generate, translate, sketch, refine, custom",
+    "RobustInpaint": "inpaint, paper, custom",
+    "RobustActivationPaint": "paint, paper, custom",
+    "RobustUpsample": "upsample, paper, custom",
+}
+
+
+@pytest.mark.parametrize("node", PRESETS)
+def test_an_unknown_preset_is_answered_with_the_known_ones(client: ComfyClient, node: str) -> None:
     with pytest.raises(ExecutionError) as caught:
-        client.run(climb(preset="paint"))
-    assert "generate, translate, sketch, refine, custom" in caught.value.exception_message
+        client.run(apply(node, preset="unheard of"))
+    assert f"There are: {PRESETS[node]}." in caught.value.exception_message
+    client.run(climb())
+
+
+@pytest.mark.parametrize("factor", [1, 9])
+def test_a_factor_beyond_the_widgets_is_rejected(client: ComfyClient, factor: int) -> None:
+    with pytest.raises(RejectedError, match="factor"):
+        client.run(apply("RobustUpsample", factor=factor))
+    client.run(climb())
+
+
+def test_a_result_beyond_memory_is_refused_with_its_size(client: ComfyClient) -> None:
+    # Of the result there are a dozen copies at once, of 12 bytes a pixel; half as much again as this machine has.
+    side = int((1.5 * psutil.virtual_memory().total / (12 * 12)) ** 0.5 / 8)
+    with pytest.raises(ExecutionError, match=rf"1 x {side * 8} x {side * 8} pixels would take \d+\.\d GiB of memory"):
+        client.run(apply("RobustUpsample", grey(side, side), factor=8))
+    client.run(climb())
+
+
+@pytest.mark.parametrize("node", ["RobustInpaint", "RobustActivationPaint"])
+def test_an_empty_mask_is_told_on_the_node(client: ComfyClient, node: str) -> None:
+    result = client.run(apply(node, solid_mask(37, 19, 0.0)))
+    (text,) = messages(result)
+    assert text.startswith("The mask is empty")
+    (kept,) = pictures(client, result)
+    assert kept.shape == (32, 40, 3)
+    assert (kept == 128).all()
+
+
+@pytest.mark.parametrize("node", ["RobustInpaint", "RobustActivationPaint"])
+def test_the_mask_of_a_picture_without_transparency_is_empty(client: ComfyClient, node: str) -> None:
+    load = {"class_type": "LoadImage", "inputs": {"image": "robust_photo.png"}}
+    result = client.run(apply(node, {"image": load}, mask=["image", 1]))
+    assert messages(result)[0].startswith("The mask is empty")
+
+
+def test_found_features_plug_into_the_brush(client: ComfyClient) -> None:
+    find = {
+        "class_type": "RobustFeatures",
+        "inputs": {"classifier": ["load", 0], "image": ["image", 0], "count": 2, "mask": ["mask", 0]},
+    }
+    prompt = apply("RobustActivationPaint", {**class_seed(3, 1, 40), "find": find}, feature=["find", 0])
+    prompt["show"] = {"class_type": "PreviewAny", "inputs": {"source": ["find", 0]}}
+    prompt["sheet"] = {"class_type": "PreviewImage", "inputs": {"images": ["find", 1]}}
+    result = client.run(prompt)
+    (features,) = result.outputs["show"]["text"]
+    assert re.fullmatch(r"\d+:\d+\.\d{3}, \d+:\d+\.\d{3}", features)
+    assert len(result.images("temp")) == 2
+
+
+def test_own_seeds_are_saved_listed_and_drawn(server: ComfyServer, client: ComfyClient) -> None:
+    colour = {"width": 50, "height": 50, "batch_size": 2, "color": 0x406080}
+    fit = {"classifier": ["load", 0], "image": ["image", 0], "target_class": "sea"}
+    name = "of mine/blue sea"
+    result = client.run(
+        {
+            "load": {"class_type": "RobustLoadClassifier", "inputs": {"classifier": "canvas"}},
+            "image": {"class_type": "EmptyImage", "inputs": colour},
+            "fit": {"class_type": "RobustFitSeeds", "inputs": fit},
+            "save": {"class_type": "RobustSaveClassifier", "inputs": {"classifier": ["fit", 0], "filename": name}},
+        }
+    )
+    assert (server.base / "models" / "robust_classifiers" / f"{name}.safetensors").is_file()
+    assert any("blue sea.safetensors" in text for text in messages(result))
+    loader = client.object_info()["RobustLoadClassifier"]["input"]["required"]["classifier"]
+    assert f"{name}.safetensors" in loader[1]["options"]
+
+    prompt = class_seed(5, 2, 32)
+    prompt["image"]["inputs"]["target_class"] = "sea"
+    prompt["load"] = {"class_type": "RobustLoadClassifier", "inputs": {"classifier": f"{name}.safetensors"}}
+    prompt["look"] = {"class_type": "PreviewImage", "inputs": {"images": ["image", 0]}}
+    for picture in pictures(client, client.run(prompt)):
+        assert np.abs(picture - np.array([0x40, 0x60, 0x80])).max() <= 1
+
+
+def test_a_classifier_is_not_saved_outside_of_its_folder(server: ComfyServer, client: ComfyClient) -> None:
+    prompt: Prompt = {
+        "load": {"class_type": "RobustLoadClassifier", "inputs": {"classifier": "canvas"}},
+        "save": {"class_type": "RobustSaveClassifier", "inputs": {"classifier": ["load", 0], "filename": "../evil"}},
+    }
+    with pytest.raises(ExecutionError, match=r"'\.\./evil' is no name for a file"):
+        client.run(prompt)
+    assert not (server.base / "models" / "evil.safetensors").exists()
     client.run(climb())
 
 

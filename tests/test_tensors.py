@@ -90,3 +90,10 @@ def test_one_picture_or_one_mask_serves_a_batch(tensors: ModuleType) -> None:
     assert torch.equal(mask, three[:, :1])
     with pytest.raises(ValueError, match="3 images and 2 masks"):
         tensors.same_batch(three, three[:2, :1])
+
+
+def test_masks_are_alike_when_every_one_is_the_first(tensors: ModuleType) -> None:
+    mask = torch.rand(1, 1, 4, 4)
+    assert tensors.all_alike(mask)
+    assert tensors.all_alike(mask.expand(3, -1, -1, -1))
+    assert not tensors.all_alike(torch.cat([mask, mask, mask + 0.01]))

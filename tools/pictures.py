@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
-from robust_synthesis.synthesis import PRESETS, class_seeds, classify, parse_class_expression, translate
+from robust_synthesis.synthesis import TRANSLATE_PRESETS, class_seeds, classify, parse_class_expression, translate
 
 from .paths import ROOT
 
@@ -61,14 +61,14 @@ def generated(classifier: RobustClassifier, name: str, seed: int) -> tuple[Image
         raise ValueError("The classifier has no class seeds.")
     mix, size = parse_class_expression(name, classifier.labels), classifier.input_size
     start = class_seeds(classifier.seeds, mix, size, size, [seed])
-    return image(start[0]), image(translate(classifier, start, mix, PRESETS["generate"], [seed])[0])
+    return image(start[0]), image(translate(classifier, start, mix, TRANSLATE_PRESETS["generate"], [seed])[0])
 
 
 def translated(classifier: RobustClassifier, asset: str, name: str, preset: str) -> tuple[Image.Image, Image.Image]:
     """An example picture, and what it becomes."""
     start = read(ASSETS / f"{asset}.png")
     mix = parse_class_expression(name, classifier.labels)
-    return image(start[0]), image(translate(classifier, start, mix, PRESETS[preset], [0])[0])
+    return image(start[0]), image(translate(classifier, start, mix, TRANSLATE_PRESETS[preset], [0])[0])
 
 
 def main() -> None:

@@ -1,0 +1,70 @@
+"""Find Features."""
+
+from __future__ import annotations
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..synthesis import VISUALISE, visualise_features
+from ..synthesis.ascent import Callback
+from . import runtime
+from .feature_finding import feature_text, strongest_features
+from .feature_sheet import feature_sheet
+from .sockets import CATEGORY, classifier_input
+from .tensors import images_to_comfy
+
+
+class RobustFeatures(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="RobustFeatures",
+            display_name="Find Features",
+            category=CATEGORY,
+            description="The features of the classifier that a region of a picture shows most, with a picture of what "
+            "each one looks like to it.",
+            search_aliases=["robust features", "feature visualization", "explain", "neurons", "activations", "units"],
+            inputs=[
+                classifier_input(),
+                io.Image.Input("image", tooltip="The picture, any size. Of a batch, the mean is taken."),
+                io.Int.Input("count", default=8, min=1, max=64, tooltip="How many features, the strongest first."),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="The region to look at (1, painted). Without one: all of the picture.",
+                ),
+            ],
+            outputs=[
+                io.String.Output(
+                    "features",
+                    tooltip="The features, with their activations as weights. Fits feature of Activation Paint.",
+                ),
+                io.Image.Output(
+                    "sheet",
+                    tooltip="What each feature looks like (a picture that climbs to it from noise), labelled with its "
+                    "number, its activation in the region, and the class it speaks for most.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, classifier: runtime.LoadedClassifier, image: Tensor, count: int, mask: Tensor | None = None
+    ) -> io.NodeOutput:
+        robust = classifier.robust
+        found = strongest_features(classifier, image, mask, count)
+        indices = [index for index, _ in found]
+
+        def work(chunk: Tensor, part: slice, report: Callback) -> Tensor:
+            return visualise_features(robust, indices[part], callback=report, device=chunk.device)
+
+        places = torch.zeros(len(found), 3, robust.input_size, robust.input_size)
+        pictures = runtime.synthesize(classifier, places, VISUALISE.steps, work).float().cpu()
+        speaks_for = [robust.labels[row] for row in robust.feature_effects[:, indices].argmax(0).tolist()]
+        captions = [
+            (f"{index}  ({activation:.2f})", label)
+            for (index, activation), label in zip(found, speaks_for, strict=True)
+        ]
+        sheet = feature_sheet(pictures, captions)[None]
+        return io.NodeOutput(feature_text(found), runtime.to_intermediate(images_to_comfy(sheet)))

@@ -1,0 +1,55 @@
+"""Fit Class Seeds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..synthesis import fit_seeds, parse_class_expression
+from . import runtime
+from .sockets import CATEGORY, RobustClassifierSocket, classifier_input, target_class_input
+from .tensors import images_from_comfy
+
+
+class RobustFitSeeds(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="RobustFitSeeds",
+            display_name="Fit Class Seeds",
+            category=CATEGORY,
+            description="Gives a class seeds of your own: Class-Conditional Seed then draws start pictures with the "
+            "colours and the layout of the pictures given here.",
+            search_aliases=["robust seeds", "own seeds", "class gaussian", "start images", "fit seed", "custom seed"],
+            inputs=[
+                classifier_input(),
+                io.Image.Input(
+                    "image",
+                    tooltip="A batch of pictures of the class; ten or more, unlike each other, are a good start. They "
+                    "are shrunk to a quarter of the classifier's size, so blurry pictures do. With one, every "
+                    "seed is the same.",
+                ),
+                target_class_input("The class whose seeds these pictures become: one name, or a number."),
+            ],
+            outputs=[
+                RobustClassifierSocket.Output(
+                    "classifier",
+                    tooltip="The classifier with these seeds for the class; its other classes keep theirs, and the one "
+                    "that came in stays as it is.",
+                )
+            ],
+        )
+
+    @classmethod
+    def execute(cls, classifier: runtime.LoadedClassifier, image: Tensor, target_class: str) -> io.NodeOutput:
+        robust = classifier.robust
+        mix = parse_class_expression(target_class, robust.labels)
+        if len(mix.weights) != 1 or mix.weights[0][1] < 0:
+            raise ValueError(f"'{target_class}' is not one class: seeds are fitted for one at a time.")
+        with torch.inference_mode(False):
+            images = images_from_comfy(image.clone())
+            seeds = fit_seeds(images, mix.weights[0][0], robust.seeds, robust.input_size)
+            return io.NodeOutput(replace(classifier, robust=robust.with_seeds(seeds)))

@@ -1,0 +1,39 @@
+"""Save Robust Classifier."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io, ui
+
+from . import runtime
+from .sockets import CATEGORY, classifier_input
+
+
+class RobustSaveClassifier(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="RobustSaveClassifier",
+            display_name="Save Robust Classifier",
+            category=CATEGORY,
+            description="Saves a classifier with its class seeds as one .safetensors file in "
+            "ComfyUI/models/robust_classifiers, where Load Robust Classifier lists it.",
+            search_aliases=["save robust classifier", "save seeds", "export classifier", "save model"],
+            inputs=[
+                classifier_input(),
+                io.String.Input(
+                    "filename",
+                    default="my classifier",
+                    tooltip="The file's name, without an extension; folder/name puts it into a folder. A file of that "
+                    "name is kept, and the new one gets a number.",
+                ),
+            ],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, classifier: runtime.LoadedClassifier, filename: str) -> io.NodeOutput:
+        place = runtime.save(classifier, filename)
+        message = f"Saved as {place.name}. Press R to see it in Load Robust Classifier."
+        runtime.say(message)
+        return io.NodeOutput(ui=ui.PreviewText(message))

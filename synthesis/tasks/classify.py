@@ -1,0 +1,25 @@
+"""What a classifier sees in pictures."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ...models import RobustClassifier
+from ..mix import Mix
+from ..views import whole
+
+
+def classify(classifier: RobustClassifier, images: Tensor) -> Tensor:
+    """Probabilities `[B, classes]` of pictures `[B, 3, H, W]` in [0, 1], any H and W, seen whole."""
+    with torch.no_grad():
+        logits: Tensor = classifier(whole(images, classifier.input_size).look(images))
+    return logits.softmax(1)
+
+
+def target_weights(classifier: RobustClassifier, mix: Mix | None, images: Tensor) -> Tensor:
+    """The weights of a mix, `[1, classes]`; without one, of the likeliest class of each picture, `[B, classes]`."""
+    if mix is not None:
+        return mix.vector(len(classifier.labels))[None].to(images)
+    guesses = classify(classifier, images).argmax(1)
+    return torch.nn.functional.one_hot(guesses, len(classifier.labels)).to(images)

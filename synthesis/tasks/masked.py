@@ -1,0 +1,104 @@
+"""Climbing inside a mask: what inpainting and painting have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from ..ascent import Callback, ascend, later
+from ..constraints import composite
+from ..objectives import Loss, penalised
+from ..settings import ClimbSettings
+from ..views import See, View, around, feathered, in_tiles
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedSettings(ClimbSettings):
+    """How to climb inside a mask.
+
+    The lengths of `ClimbSettings` are for a view that is all masked, and shrink with the square root of the share
+    that is (but those of `linf`); with a penalty the whole view climbs, and they are what they say.
+    """
+
+    feather: int = 0
+    """Pixels, as the classifier sees them, over which the change fades in from the rim of the mask, inside of it."""
+    penalty: float = 0.0
+    """The paper's lambda. Above 0 the surroundings take part in the climb, at this price for their mean squared
+    change; the result shows them as they were all the same."""
+    detail_steps: int = 0
+    """Where the picture has more pixels than the classifier sees: so many further steps at each finer resolution."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.feather < 0:
+            raise ValueError(f"Feather is {self.feather}; it must be 0 or more.")
+        if not 0 <= self.penalty < float("inf"):
+            raise ValueError(f"The penalty is {self.penalty}; it must be a number from 0.")
+        if self.detail_steps < 0:
+            raise ValueError(f"Detail steps is {self.detail_steps}; it must be 0 or more.")
+
+    def all_steps(self, mask: Tensor, input_size: int) -> int:
+        """How many steps a climb inside a mask `[B, 1, H, W]` takes, with those for finer detail."""
+        return self.steps + self.detail_steps * len(around(mask, input_size).finer())
+
+
+def climb_inside(
+    images: Tensor,
+    start: Tensor,
+    mask: Tensor,
+    view: View,
+    see: See,
+    loss: Callable[[See], Loss],
+    settings: MaskedSettings,
+    tile: int,
+    callback: Callback | None = None,
+    strength: float = 1.0,
+) -> Tensor:
+    """Climb inside a mask: as the classifier sees the whole view, then in tiles of it at finer resolutions.
+
+    Args:
+        images: `[B, 3, H, W]`: the pictures.
+        start: their view, changed or not, to start from.
+        mask: `[B, 1, H, W]` in [0, 1].
+        view: of the mask and its surroundings.
+        see: what to climb, as the loss wants it.
+        loss: from a way to see pictures to what to descend.
+        settings: how.
+        tile: the side of a tile, in pixels: the classifier's input size.
+        callback: see `ascent.Callback`.
+        strength: multiplies step size and epsilon.
+
+    Returns:
+        `[B, 3, H, W]` in [0, 1]; what enlarging a change spills beyond the mask is still there.
+    """
+    before, soft = view.look(images), feathered(view.look(mask), settings.feather)
+    images = view.put_back(images, before, _climb(start, soft, loss(see), settings, callback, strength))
+    if settings.detail_steps == 0:
+        return images
+    for index, finer in enumerate(view.finer()):
+        before = finer.look(images)
+        feather = round(settings.feather * finer.size[0] / view.size[0])
+        # Tiles that lie elsewhere at each step leave no seams.
+        jitter = min(tile // 2, min(finer.size) - 1)
+        detail = replace(settings, steps=settings.detail_steps, jitter=jitter)
+        report = later(callback, settings.steps + index * settings.detail_steps)
+        soft = feathered(finer.look(mask), feather)
+        climbed = _climb(before, soft, loss(in_tiles(see, tile)), detail, report, strength)
+        images = finer.put_back(images, before, climbed)
+    return images
+
+
+def _climb(
+    start: Tensor, soft: Tensor, loss: Loss, settings: MaskedSettings, callback: Callback | None, strength: float
+) -> Tensor:
+    ascent = settings.ascent(start.shape[2], start.shape[3])
+    if settings.penalty > 0:
+        reach = soft.new_full((1, 1, 1, 1), strength)
+        climbed = ascend(start, penalised(loss, start, soft, settings.penalty), ascent, None, callback, reach)
+        return composite(start, climbed, soft)
+    # The same change a pixel, however large the mask is; `linf` lengths are a pixel's already.
+    share = soft.new_ones(1) if settings.norm == "linf" else soft.mean((1, 2, 3), keepdim=True)
+    reach = strength * share.view(-1, 1, 1, 1).sqrt()
+    return ascend(start, loss, ascent, soft, callback, reach)

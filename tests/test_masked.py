@@ -1,0 +1,545 @@
+"""Inpainting and painting: what is outside the mask stays, what a hole covers is not looked at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from robust_synthesis.models import ClassSeeds, RobustClassifier
+from robust_synthesis.synthesis import (
+    FILLS,
+    INPAINT_PAPER,
+    INPAINT_PRESET,
+    NORMS,
+    OBJECTIVES,
+    PAINT_PAPER,
+    PAINT_PRESET,
+    InpaintSettings,
+    MaskedSettings,
+    Mix,
+    class_seeds,
+    classify,
+    inpaint,
+    natural_noise,
+    paint,
+    parse_class_expression,
+    region_features,
+    surround,
+)
+from robust_synthesis.synthesis.views import feathered, whole
+
+INPAINT = replace(INPAINT_PRESET, steps=2, detail_steps=1, feather=1)
+PAINT = replace(PAINT_PRESET, steps=2, detail_steps=1, feather=1)
+Callback = Callable[[int, Tensor, Tensor], None]
+Task = Callable[..., Tensor]
+
+
+def filled(classifier: RobustClassifier, images: Tensor, mask: Tensor, callback: Callback | None = None) -> Tensor:
+    return inpaint(classifier, images, mask, Mix(((1, 1.0),)), INPAINT, range(len(images)), callback)
+
+
+def painted(classifier: RobustClassifier, images: Tensor, mask: Tensor, callback: Callback | None = None) -> Tensor:
+    return paint(classifier, images, mask, feature(classifier, 2), 1.0, PAINT, callback)
+
+
+TASKS = pytest.mark.parametrize("task", [filled, painted])
+
+
+def feature(classifier: RobustClassifier, index: int) -> Tensor:
+    return Mix(((index, 1.0),)).vector(classifier.feature_count)
+
+
+def logits(classifier: RobustClassifier, images: Tensor) -> Tensor:
+    """Of each picture seen whole."""
+    result: Tensor = classifier(whole(images, classifier.input_size).look(images))
+    return result
+
+
+def pictures(count: int, height: int, width: int, seed: int = 0) -> Tensor:
+    """Random pictures, a part of whose pixels are exactly 0 or 1."""
+    generator = torch.Generator().manual_seed(seed)
+    return (torch.rand(count, 3, height, width, generator=generator) * 1.4 - 0.2).clamp(0, 1)
+
+
+def rectangle(height: int, width: int, top: int, left: int, rows: int, columns: int) -> Tensor:
+    mask = torch.zeros(1, 1, height, width)
+    mask[:, :, top : top + rows, left : left + columns] = 1
+    return mask
+
+
+def hole(kind: str, height: int, width: int) -> Tensor:
+    """`[1, 1, height, width]`, marked somewhere whatever the size."""
+    mask = torch.zeros(1, 1, height, width)
+    if kind == "border":
+        mask[:, :, : math.ceil(height / 3)] = 1
+    if kind == "islands":
+        mask[:, :, height // 5 : height // 3 + 1, width // 5 : width // 3 + 1] = 1
+        mask[:, :, -height // 8 :, -width // 8 :] = 1
+    if kind == "one pixel":
+        mask[:, :, height // 2, width // 3] = 1
+    if kind == "1 %":
+        mask.view(-1)[torch.randperm(height * width)[: max(height * width // 100, 1)]] = 1
+    if kind == "100 %":
+        mask[:] = 1
+    if kind == "grey":
+        mask = (torch.rand(1, 1, height, width, generator=torch.Generator().manual_seed(1)) * 2 - 0.6).clamp(0, 0.9)
+        mask[:, :, 0, 0] = 0.5
+    return mask
+
+
+# Smaller than the classifier's 32 x 32, strips, and one so large that there are two finer resolutions.
+SIZES = [(37, 53), (1, 1), (1, 200), (200, 1), (32, 32), (150, 100)]
+
+
+@TASKS
+@pytest.mark.parametrize("kind", ["border", "islands", "one pixel", "1 %", "100 %", "grey"])
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_outside_the_mask_the_picture_stays_bit_for_bit(
+    tiny: RobustClassifier, task: Task, kind: str, height: int, width: int
+) -> None:
+    images, mask = pictures(1, height, width), hole(kind, height, width)
+    before = images.clone()
+
+    result = task(tiny, images, mask)
+
+    kept = (mask == 0).expand_as(images)
+    assert torch.equal(result[kept], images[kept])
+    assert not torch.equal(result, images)
+    assert torch.equal(images, before), "the picture that came in was written to"
+    assert result.shape == images.shape
+    assert result.dtype == torch.float32
+    assert not result.requires_grad
+    assert result.isfinite().all()
+    assert result.min() >= 0
+    assert result.max() <= 1
+    assert torch.equal(result, task(tiny, images, mask)), "the same inputs gave another picture"
+
+
+@st.composite
+def climbs(draw: st.DrawFn) -> tuple[Tensor, Tensor, dict[str, Any]]:
+    """Pictures, for each a rectangle of a random grey, and settings."""
+    count, height, width = draw(st.integers(1, 2)), draw(st.integers(1, 80)), draw(st.integers(1, 80))
+    mask = torch.zeros(count, 1, height, width)
+    for index in range(count):
+        top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+        rows, columns = draw(st.integers(0, height)), draw(st.integers(0, width))
+        mask[index, :, top : top + rows, left : left + columns] = draw(st.sampled_from([1.0, 0.3, 1e-3]))
+    common = {
+        "steps": draw(st.integers(1, 3)),
+        "step_size": draw(st.floats(0.01, 20)),
+        "norm": draw(st.sampled_from(NORMS)),
+        "epsilon": draw(st.floats(0.01, 30)),
+        "jitter": draw(st.integers(0, 4)),
+        "keep_best": draw(st.booleans()),
+        "feather": draw(st.integers(0, 5)),
+        "penalty": draw(st.sampled_from([0.0, 10.0])),
+        "detail_steps": draw(st.integers(0, 2)),
+    }
+    return pictures(count, height, width, draw(st.integers(0, 1000))), mask, common
+
+
+@given(
+    climb=climbs(),
+    fill=st.sampled_from(["surround", "mean colour", "noise"]),
+    objective=st.sampled_from(OBJECTIVES),
+    named=st.booleans(),
+)
+def test_any_settings_inpaint_inside_the_mask_alone(
+    tiny: RobustClassifier, climb: tuple[Tensor, Tensor, dict[str, Any]], fill: str, objective: str, named: bool
+) -> None:
+    images, mask, common = climb
+    settings = InpaintSettings(**common, fill=fill, objective=objective)  # type: ignore[arg-type]
+    steps: list[int] = []
+
+    result = inpaint(
+        tiny,
+        images,
+        mask,
+        Mix(((0, 1.0), (2, -0.5))) if named else None,
+        settings,
+        range(len(images)),
+        lambda step, _losses, _images: steps.append(step),
+    )
+
+    kept = (mask == 0).expand_as(images)
+    assert torch.equal(result[kept], images[kept])
+    assert result.isfinite().all()
+    assert result.min() >= 0
+    assert result.max() <= 1
+    assert steps == list(range(settings.all_steps(mask, tiny.input_size)))
+
+
+@given(climb=climbs(), strength=st.floats(0.01, 10))
+def test_any_settings_paint_inside_the_mask_alone(
+    tiny: RobustClassifier, climb: tuple[Tensor, Tensor, dict[str, Any]], strength: float
+) -> None:
+    images, mask, common = climb
+    settings = MaskedSettings(**common)
+    steps: list[int] = []
+
+    result = paint(
+        tiny,
+        images,
+        mask,
+        feature(tiny, 3),
+        strength,
+        settings,
+        lambda step, _losses, _images: steps.append(step),
+    )
+
+    kept = (mask == 0).expand_as(images)
+    assert torch.equal(result[kept], images[kept])
+    assert result.isfinite().all()
+    assert result.min() >= 0
+    assert result.max() <= 1
+    assert steps == list(range(settings.all_steps(mask, tiny.input_size)))
+
+
+@TASKS
+def test_a_mask_of_zeros_returns_the_picture(tiny: RobustClassifier, task: Task) -> None:
+    for height, width in SIZES:
+        images = pictures(1, height, width)
+        assert torch.equal(task(tiny, images, torch.zeros(1, 1, height, width)), images)
+
+
+@TASKS
+@pytest.mark.parametrize(("height", "width"), [(30, 40), (150, 100)])
+def test_a_batch_of_different_masks_is_each_picture_made_alone(
+    tiny: RobustClassifier, task: Task, height: int, width: int
+) -> None:
+    images = pictures(3, height, width)
+    # Holes of one size, elsewhere in each: the largest decides how close a batch is looked at.
+    mask = torch.cat([rectangle(height, width, top, left, 14, 20) for top, left in ((0, 0), (9, 8), (16, 20))])
+
+    together = task(tiny, images, mask)
+
+    for index in range(3):
+        alone = task(tiny, images[index : index + 1], mask[index : index + 1])
+        assert (together[index] - alone[0]).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize("fill", ["noise", "class seed"])
+def test_picture_three_of_a_batch_starts_from_its_own_seed(canvas: RobustClassifier, fill: str) -> None:
+    images, mask = natural_noise(96, 96, range(4)), rectangle(96, 96, 30, 20, 40, 50).expand(4, -1, -1, -1)
+    settings = replace(INPAINT_PRESET, steps=2, fill=fill)  # type: ignore[arg-type]
+    mix = parse_class_expression("sea:0.7, church:0.3", canvas.labels)
+
+    together = inpaint(canvas, images, mask, mix, settings, range(10, 14))
+    alone = inpaint(canvas, images[3:], mask[3:], mix, settings, [13])
+    other = inpaint(canvas, images[3:], mask[3:], mix, settings, [14])
+
+    assert (together[3] - alone[0]).abs().max() <= 1e-3
+    assert (other - alone).abs().max() > 0.05, "the seed makes no difference, so the test says nothing"
+
+
+@pytest.mark.parametrize("fill", FILLS)
+@pytest.mark.parametrize("penalty", [0.0, 10.0])
+@pytest.mark.parametrize("expression", ["church", None])
+def test_what_a_hole_covers_makes_no_difference(
+    canvas: RobustClassifier, fill: str, penalty: float, expression: str | None
+) -> None:
+    assert canvas.seeds is not None
+    sea, forest = (
+        class_seeds(canvas.seeds, parse_class_expression(name, canvas.labels), 140, 145, [0])
+        for name in ("sea", "forest")
+    )
+    mask = hole("islands", 140, 145)
+    mask[:, :, 20:110, 30:130] = 1
+    other = torch.where(mask == 0, sea, forest)
+    settings = replace(INPAINT_PRESET, steps=1, detail_steps=1, fill=fill, penalty=penalty)  # type: ignore[arg-type]
+    mix = None if expression is None else parse_class_expression(expression, canvas.labels)
+
+    first, second = (inpaint(canvas, images, mask, mix, settings, [5]) for images in (sea, other))
+
+    assert classify(canvas, sea).argmax() != classify(canvas, other).argmax(), "what is covered should matter"
+    assert torch.equal(first, second)
+
+
+def test_the_classifiers_own_guess_is_of_what_is_visible(canvas: RobustClassifier) -> None:
+    images, mask = natural_noise(96, 96, [1]), rectangle(96, 96, 20, 20, 50, 50)
+    guess = int(classify(canvas, surround(images, mask)).argmax())
+
+    settings = replace(INPAINT_PRESET, steps=3)
+    own = inpaint(canvas, images, mask, None, settings, [0])
+
+    assert torch.equal(own, inpaint(canvas, images, mask, Mix(((guess, 1.0),)), settings, [0]))
+    other = Mix((((guess + 1) % len(canvas.labels), 1.0),))
+    assert not torch.equal(own, inpaint(canvas, images, mask, other, settings, [0]))
+
+
+def test_a_grey_hole_blends_the_filling_with_the_picture(tiny: RobustClassifier) -> None:
+    """All covered, so both pictures get the same filling, and differ by what shows of them."""
+    first, second = pictures(2, 40, 40).split(1)
+    mask = torch.full((1, 1, 40, 40), 0.25)
+    difference = filled(tiny, first, mask) - filled(tiny, second, mask)
+    torch.testing.assert_close(difference, 0.75 * (first - second))
+
+
+@pytest.mark.parametrize(
+    ("side", "settings"),
+    [
+        *((96, replace(INPAINT_PRESET, fill=fill)) for fill in FILLS),
+        (160, replace(INPAINT_PRESET, steps=8, detail_steps=2)),
+        # As long a way as the paper's, in fewer steps.
+        (96, replace(INPAINT_PAPER, steps=16, step_size=2.0)),
+    ],
+    ids=[*FILLS, "large", "paper"],
+)
+def test_the_hole_is_filled_with_the_class(canvas: RobustClassifier, side: int, settings: InpaintSettings) -> None:
+    images = natural_noise(side, side, [1])
+    mask = rectangle(side, side, side // 4, side // 4, side // 2, side // 2)
+    index = canvas.labels.index("church")
+
+    result = inpaint(canvas, images, mask, Mix(((index, 1.0),)), settings, [0])
+
+    rise = (logits(canvas, result) - logits(canvas, surround(images, mask)))[0]
+    assert rise[index] > 0.5
+    assert index in rise.topk(2).indices, "other classes rose more"
+
+
+@pytest.mark.parametrize(
+    ("side", "settings"),
+    [
+        (96, PAINT_PRESET),
+        (160, replace(PAINT_PRESET, steps=8, detail_steps=2)),
+        (96, replace(PAINT_PAPER, steps=16, step_size=4.0)),
+    ],
+    ids=["preset", "large", "paper"],
+)
+def test_painting_shows_more_of_the_feature(canvas: RobustClassifier, side: int, settings: MaskedSettings) -> None:
+    images = natural_noise(side, side, [1])
+    mask = rectangle(side, side, side // 4, side // 4, side // 2, side // 2)
+    both = [3, 17]
+    before = region_features(canvas, images, mask)[0, both]
+
+    results = [paint(canvas, images, mask, feature(canvas, index), 1.0, settings) for index in both]
+
+    rises = torch.stack([region_features(canvas, result, mask)[0, both] - before for result in results])
+    assert (rises.diagonal() > 0.2).all()
+    # Each more where it was asked for than where the other was.
+    assert rises[0, 0] > rises[1, 0] + 0.2
+    assert rises[1, 1] > rises[0, 1] + 0.2
+
+
+def test_each_picture_can_have_features_of_its_own(canvas: RobustClassifier) -> None:
+    images, mask = natural_noise(96, 96, [1, 1]), rectangle(96, 96, 20, 20, 50, 50).expand(2, -1, -1, -1)
+    both = torch.stack([feature(canvas, 3), feature(canvas, 17)])
+    settings = replace(PAINT_PRESET, steps=4)
+
+    together = paint(canvas, images, mask, both, 1.0, settings)
+
+    for index in range(2):
+        alone = paint(canvas, images[:1], mask[:1], both[index], 1.0, settings)
+        assert (together[index] - alone[0]).abs().max() <= 1e-3
+    assert (together[0] - together[1]).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+def test_strength_scales_the_change(canvas: RobustClassifier, norm: str, penalty: float) -> None:
+    images, mask = natural_noise(96, 96, [1]), rectangle(96, 96, 20, 20, 50, 50)
+    settings = replace(
+        PAINT_PRESET,
+        steps=4,
+        norm=norm,  # type: ignore[arg-type]
+        step_size=0.01 if norm == "linf" else 2.0,
+        epsilon=0.03 if norm == "linf" else 6.0,
+        penalty=penalty,
+    )
+    changes = [
+        float((paint(canvas, images, mask, feature(canvas, 3), strength, settings) - images).square().mean())
+        for strength in (0.3, 1.0, 3.0)
+    ]
+    assert changes[0] > 0
+    assert all(more > 2 * less for less, more in pairwise(changes))
+
+
+@pytest.mark.parametrize("strength", [0.0, -1.0, math.inf, math.nan])
+def test_an_impossible_strength_is_refused(tiny: RobustClassifier, strength: float) -> None:
+    with pytest.raises(ValueError, match="strength"):
+        paint(tiny, pictures(1, 8, 8), torch.ones(1, 1, 8, 8), feature(tiny, 0), strength, PAINT)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_a_pixel_changes_as_much_however_large_the_mask_is(tiny: RobustClassifier, norm: str) -> None:
+    images = pictures(1, 32, 32) * 0.2 + 0.4
+    settings = MaskedSettings(
+        steps=1,
+        step_size=0.02 if norm == "linf" else 4.0,
+        epsilon=1000.0,
+        norm=norm,  # type: ignore[arg-type]
+        keep_best=False,
+    )
+
+    def change(side: int) -> float:
+        mask = rectangle(32, 32, 2, 2, side, side)
+        result = paint(tiny, images, mask, feature(tiny, 1), 1.0, settings)
+        return float(((result - images).square().sum() / side**2).sqrt())
+
+    assert change(6) > 0
+    assert change(6) == pytest.approx(change(28), rel=1e-3)
+
+
+def test_the_surroundings_take_part_at_a_price_and_show_as_they_were(canvas: RobustClassifier) -> None:
+    images, mask = natural_noise(96, 96, [1]), rectangle(96, 96, 20, 20, 50, 50)
+    outside = (mask == 0).expand_as(images)
+
+    def spill(penalty: float) -> float:
+        """How far the surroundings of the climb's last view are from the picture's."""
+        seen: list[Tensor] = []
+        settings = replace(PAINT_PAPER, steps=12, step_size=1.0, penalty=penalty)
+        result = paint(
+            canvas, images, mask, feature(canvas, 3), 1.0, settings, lambda _step, _losses, view: seen.append(view)
+        )
+        assert torch.equal(result[outside], images[outside])
+        return float((seen[-1] - images)[outside].square().mean())
+
+    assert spill(0.0) == 0
+    assert spill(1e-3) > spill(100.0) > 0
+
+
+@TASKS
+def test_a_callback_that_raises_stops_the_climb_at_once(tiny: RobustClassifier, task: Task) -> None:
+    class Cancelled(Exception):  # noqa: N818
+        pass
+
+    images, mask = pictures(1, 150, 100), torch.ones(1, 1, 150, 100)
+    # The last is a step of finer detail.
+    for last in (0, 1, 3):
+        steps: list[int] = []
+
+        def cancel(step: int, _losses: Tensor, _images: Tensor, steps: list[int] = steps, last: int = last) -> None:
+            steps.append(step)
+            if step == last:
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            task(tiny, images, mask, cancel)
+        assert steps == list(range(last + 1))
+
+
+def test_steps_of_finer_detail_come_with_the_pixels() -> None:
+    settings = replace(INPAINT_PRESET, steps=5, detail_steps=3)
+    counts = [settings.all_steps(torch.ones(1, 1, side, side), 32) for side in (1, 32, 64, 128, 256, 512)]
+    # No picture is looked at more than 8 times as closely as it is seen whole.
+    assert counts == [5, 5, 8, 11, 14, 14]
+
+
+def test_a_class_seed_needs_seeds(tiny: RobustClassifier, tiny_classifier: Callable[..., RobustClassifier]) -> None:
+    settings = replace(INPAINT, fill="class seed")
+    images, mask = pictures(2, 40, 40), hole("islands", 40, 40).expand(2, -1, -1, -1)
+    with pytest.raises(ValueError, match=r"'Tiny' has no class seeds\. Choose another fill"):
+        inpaint(tiny, images, mask, Mix(((1, 1.0),)), settings, [0, 1])
+
+    only_two = ClassSeeds(torch.rand(1, 3, 4, 4), torch.rand(1, 2, 3, 4, 4), 8, (2,))
+    seeded = tiny_classifier().with_seeds(only_two)
+    with pytest.raises(ValueError, match="no seeds for class number 1"):
+        inpaint(seeded, images, mask, Mix(((1, 1.0),)), settings, [0, 1])
+    assert inpaint(seeded, images, mask, Mix(((2, 1.0), (1, -1.0))), settings, [0, 1]).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"feather": -1}, "Feather is -1"),
+        ({"penalty": -0.1}, "penalty is -0.1"),
+        ({"penalty": math.inf}, "penalty is inf"),
+        ({"penalty": math.nan}, "penalty is nan"),
+        ({"detail_steps": -1}, "Detail steps is -1"),
+        ({"steps": 0}, "Steps is 0"),
+        ({"norm": "l2", "epsilon": 0.0}, "Epsilon is 0.0"),
+        ({"fill": "grass"}, "Unknown fill 'grass': choose one of surround, mean colour, noise, class seed"),
+    ],
+)
+def test_impossible_settings_are_refused(changes: dict[str, Any], fault: str) -> None:
+    with pytest.raises(ValueError, match=fault):
+        replace(INPAINT_PRESET, **changes)
+
+
+@given(height=st.integers(1, 40), width=st.integers(1, 40), pixels=st.integers(0, 6), seed=st.integers(0, 1000))
+def test_a_feather_fades_in_inside_the_mask(height: int, width: int, pixels: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    mask = (torch.rand(2, 1, height, width, generator=generator) * 3 - 0.5).clamp(0, 1)
+
+    soft = feathered(mask, pixels)
+
+    assert soft.shape == mask.shape
+    assert (soft <= mask + 1e-6).all()
+    assert (soft[mask == 0] == 0).all()
+    assert (soft[mask > 0] > 0).all()
+    assert pixels > 0 or torch.equal(soft, mask)
+
+
+def test_a_feather_starts_at_the_rim_and_not_at_the_border_of_the_picture() -> None:
+    mask = rectangle(20, 30, 0, 0, 20, 15)
+    row = feathered(mask, 3)[0, 0, 10]
+    torch.testing.assert_close(row[:12], torch.ones(12))
+    torch.testing.assert_close(row[12:16], torch.tensor([0.75, 0.5, 0.25, 0.0]))
+    assert torch.equal(feathered(torch.ones(1, 1, 9, 9), 5), torch.ones(1, 1, 9, 9))
+
+
+def ramp(height: int, width: int) -> Tensor:
+    """Colours that rise and fall evenly across the picture."""
+    down, right = torch.linspace(0, 1, height)[:, None], torch.linspace(0, 1, width)[None]
+    return torch.stack([0.2 + 0.6 * right + 0 * down, 0.1 + 0.8 * down + 0 * right, 0.5 + 0.2 * right - 0.3 * down])[
+        None
+    ]
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "top", "left", "rows", "columns"),
+    [(64, 64, 16, 16, 32, 32), (37, 53, 10, 10, 11, 30), (96, 96, 20, 20, 60, 60), (300, 400, 80, 90, 120, 150)],
+)
+def test_the_surroundings_continue_into_a_hole(
+    height: int, width: int, top: int, left: int, rows: int, columns: int
+) -> None:
+    images, mask = ramp(height, width), rectangle(height, width, top, left, rows, columns)
+
+    result = surround(torch.where(mask == 0, images, 1.0), mask)
+
+    assert torch.equal(result[:, :, mask[0, 0] == 0], images[:, :, mask[0, 0] == 0])
+    assert (result - images).abs().max() < 0.02
+    # No edge at the rim: neighbours are as close as in the picture that was there.
+    for axis in (2, 3):
+        assert (result.diff(dim=axis) - images.diff(dim=axis)).abs().max() < 0.01
+
+
+@given(height=st.integers(1, 60), width=st.integers(1, 60), seed=st.integers(0, 1000), share=st.floats(0, 1))
+@example(height=1, width=200, seed=0, share=0.5)
+@example(height=200, width=1, seed=0, share=0.02)
+def test_what_is_covered_is_not_looked_at(height: int, width: int, seed: int, share: float) -> None:
+    images = pictures(2, height, width, seed)
+    generator = torch.Generator().manual_seed(seed)
+    covered = torch.rand(2, 1, height, width, generator=generator) < share
+    # A little of the hole is still a hole.
+    mask = covered * torch.rand(2, 1, height, width, generator=generator).clamp(min=0.01)
+
+    result = surround(images, mask)
+
+    seen = (~covered).expand_as(images)
+    assert torch.equal(result[seen], images[seen])
+    assert torch.equal(result, surround(torch.where(covered, 1 - images, images), mask))
+    for index in range(2):
+        if not (~covered[index]).any():
+            assert torch.equal(result[index], torch.full_like(images[index], 0.5))
+            continue
+        # Between the darkest and the lightest of what is visible, for each colour.
+        visible = images[index][:, ~covered[index, 0]]
+        low, high = visible.amin(1)[:, None, None], visible.amax(1)[:, None, None]
+        assert (result[index] >= low - 1e-5).all()
+        assert (result[index] <= high + 1e-5).all()
+
+
+def test_one_visible_pixel_colours_the_largest_hole() -> None:
+    images, mask = torch.full((1, 3, 1024, 1024), 0.8), torch.ones(1, 1, 1024, 1024)
+    mask[:, :, 300, 700] = 0
+    torch.testing.assert_close(surround(images, mask), images)

@@ -1,0 +1,197 @@
+"""What the quality benchmark measures with; torch-fidelity's network is replaced by a small one."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+import torch_fidelity  # type: ignore[import-untyped]
+from PIL import Image
+from torch import Tensor
+
+from benchmarks.inception import DUAL, generate_into, inception_figures
+from benchmarks.inpainting import BASELINES, square_holes
+from benchmarks.judge import frechet_distance
+from benchmarks.measures import Pictures, Table, climbed, psnr, ssim
+from benchmarks.upsampling import RESAMPLERS, off_input, resampled
+from robust_synthesis.models import RobustClassifier
+from robust_synthesis.synthesis import Mix
+
+EXTRACTOR = "small-random"
+
+
+class SmallExtractor(torch_fidelity.FeatureExtractorBase):  # type: ignore[misc]
+    """Random features in Inception's place, so that nothing is downloaded."""
+
+    def __init__(self, name: str, features_list: list[str], **_options: Any) -> None:
+        super().__init__(name, features_list)
+        self.filters = torch.randn(8, 3, 5, 5, generator=torch.Generator().manual_seed(0)) / 100
+
+    @staticmethod
+    def get_provided_features_list() -> tuple[str, ...]:
+        return ("logits", "pooled")
+
+    @staticmethod
+    def get_default_feature_layer_for_metric(metric: str) -> str:
+        return "logits" if metric == "isc" else "pooled"
+
+    @staticmethod
+    def can_be_compiled() -> bool:
+        return False
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        assert images.dtype == torch.uint8
+        pooled = F.conv2d(images.float(), self.filters, stride=4).relu().mean((2, 3))
+        return tuple(pooled for _ in self.features_list)
+
+
+@pytest.fixture(scope="module")
+def extractor() -> str:
+    torch_fidelity.register_feature_extractor(EXTRACTOR, SmallExtractor)
+    return EXTRACTOR
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[..., Path]:
+    """Writes random pictures of some brightness, and says where."""
+    numbers = itertools.count()
+
+    def write(brightness: float, width: int = 32) -> Path:
+        path = tmp_path / f"pictures-{next(numbers)}" / "class"
+        path.mkdir(parents=True)
+        generator = torch.Generator().manual_seed(round(100 * brightness))
+        for number in range(24):
+            pixels = (torch.rand(32, width, 3, generator=generator) * 255 * brightness).byte()
+            Image.fromarray(pixels.numpy()).save(path / f"{number}.png")
+        return path.parent
+
+    return write
+
+
+def test_inception_figures_of_a_folder_against_itself_and_against_another(
+    extractor: str, folder: Callable[..., Path]
+) -> None:
+    dark, bright = folder(0.4), folder(1.0)
+    same_score, same = inception_figures(dark, dark, 32, extractor)
+    score, distance = inception_figures(dark, bright, 32, extractor)
+    assert same == pytest.approx(0, abs=1e-3)
+    assert math.isfinite(distance)
+    assert distance > 100 * abs(same)
+    # One score a set of pictures, between 1 and the number of logits.
+    assert score == same_score
+    assert 1 <= score <= 8
+
+
+def test_pictures_of_any_size_are_compared(extractor: str, folder: Callable[..., Path]) -> None:
+    _, distance = inception_figures(folder(0.5), folder(0.5, width=60), 32, extractor)
+    assert math.isfinite(distance)
+
+
+@pytest.mark.parametrize("from_photos", [False, True])
+def test_generated_pictures_are_written_once_and_scored(
+    tmp_path: Path, canvas: RobustClassifier, folder: Callable[..., Path], extractor: str, from_photos: bool
+) -> None:
+    photos = folder(0.9, width=40) if from_photos else None
+    settings = replace(DUAL, steps=1)
+    generate_into(tmp_path / "made", canvas, settings, 18, photos)
+    written = sorted((tmp_path / "made").iterdir())
+    assert len(written) == 18
+    assert {Image.open(file).size for file in written} == {(96, 96)}
+    score, distance = inception_figures(tmp_path / "made", folder(0.9), 96, extractor)
+    assert math.isfinite(score)
+    assert math.isfinite(distance)
+
+    before = {file: file.read_bytes() for file in written}
+    written[3].unlink()
+    written[5].write_bytes(b"kept")
+    generate_into(tmp_path / "made", canvas, settings, 18, photos)
+    assert written[3].read_bytes() == before[written[3]]
+    assert written[5].read_bytes() == b"kept"
+
+
+def test_without_class_seeds_photographs_are_asked_for(tmp_path: Path, tiny: RobustClassifier) -> None:
+    with pytest.raises(SystemExit, match="--photos"):
+        generate_into(tmp_path / "made", tiny, DUAL, 3, None)
+
+
+def test_holes_are_squares_and_the_same_each_time() -> None:
+    masks = square_holes(20, 96, 48)
+    assert masks.sum((1, 2, 3)).tolist() == [48 * 48] * 20
+    assert torch.equal(masks, square_holes(20, 96, 48))
+    assert len({tuple(mask.nonzero()[0].tolist()) for mask in masks}) > 10
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_fill_the_hole_without_looking_into_it(name: str) -> None:
+    images, masks = torch.rand(2, 3, 32, 32), square_holes(2, 32, 16)
+    filled = BASELINES[name](images, masks)
+    outside = masks.expand_as(images) == 0
+    assert torch.equal(filled[outside], images[outside])
+    assert torch.equal(filled, BASELINES[name](torch.where(masks == 0, images, 0.7), masks))
+    assert 0 <= filled.min() <= filled.max() <= 1
+
+
+def test_psnr_and_ssim() -> None:
+    truth = torch.rand(3, 3, 32, 32) * 0.8
+    masks = square_holes(3, 32, 16)
+    changed = truth + 0.1 * masks
+    assert psnr(truth + 0.1, truth) == pytest.approx(20, abs=1e-3)
+    assert psnr(changed, truth, masks) == pytest.approx(20, abs=1e-3)
+    assert psnr(changed, truth) == pytest.approx(20 + 10 * math.log10(4), abs=1e-3)
+    assert ssim(truth, truth) == pytest.approx(1)
+    assert ssim(torch.rand_like(truth), truth) < 0.3
+
+
+@pytest.mark.parametrize("method", RESAMPLERS.values(), ids=RESAMPLERS)
+def test_resampled_pictures_are_larger_and_of_the_same_colour(method: Image.Resampling) -> None:
+    low = torch.rand(2, 3, 1, 1).expand(2, 3, 8, 8)
+    large = resampled(low.contiguous(), 4, method)
+    assert large.shape == (2, 3, 32, 32)
+    assert off_input(large, low) < 1e-6
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_climbed_pictures_come_back_in_order(given: bool) -> None:
+    classes = torch.tensor([2, 0, 2, 1] * 20)
+    seen: list[Mix | None] = []
+
+    def climb(rows: Tensor, mix: Mix | None) -> Tensor:
+        seen.append(mix)
+        asked = 9.0 if mix is None else mix.weights[0][0]
+        return torch.stack([rows.float(), torch.full((len(rows),), asked)], 1)
+
+    done, seconds = climbed(climb, classes, given)
+    assert done[:, 0].tolist() == list(range(80))
+    assert done[:, 1].tolist() == (classes.tolist() if given else [9.0] * 80)
+    assert seconds >= 0
+
+
+def test_a_subset_has_as_many_of_each_class() -> None:
+    pictures = Pictures(torch.arange(12.0).view(12, 1, 1, 1), torch.tensor([0, 1, 2] * 4))
+    few = pictures[pictures.each(2)]
+    assert few.classes.tolist() == [0, 0, 1, 1, 2, 2]
+    assert few.images.flatten().tolist() == [0, 3, 1, 4, 2, 5]
+
+
+def test_frechet_distance_of_pictures_to_themselves_and_to_others(tiny: RobustClassifier) -> None:
+    pictures = torch.rand(64, 3, 32, 32)
+    same = frechet_distance(tiny, pictures, pictures)
+    assert same == pytest.approx(0, abs=1e-3)
+    assert frechet_distance(tiny, pictures * 0.3, pictures) > 10 * abs(same)
+
+
+def test_the_table_is_markdown(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("Things", {"steps": "d", "judge": ".1%"}, width=8)
+    table.row("paper", 60, 0.975)
+    table.row("real", 0, None)
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[0] == "**Things**"
+    assert lines[4:] == ["| paper    |     60 |  97.5% |", "| real     |      0 |      - |"]
+    assert len({line.count("|") for line in lines[2:]}) == 1

@@ -1,0 +1,6 @@
+"""The example workflows, as data; `tools.save_workflows` builds them in the real editor."""
+
+from .operations import EXAMPLES as _OPERATIONS
+from .seeds_photos_drawings import EXAMPLES as _FIRST
+
+EXAMPLES = (*_FIRST, *_OPERATIONS)

@@ -1,0 +1,48 @@
+"""What an example workflow is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node of an example: what it is, where it lies, and what goes in."""
+
+    key: str
+    type: str
+    place: tuple[int, int]
+    size: tuple[int, int]
+    title: str = ""
+    values: dict[str, str | int | float | bool] = field(default_factory=dict)
+    inputs: dict[str, tuple[str, int]] = field(default_factory=dict)
+    muted: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """A titled frame around some nodes."""
+
+    title: str
+    place: tuple[int, int]
+    size: tuple[int, int]
+    color: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """A workflow, and the input picture that its thumbnail shows beside the result."""
+
+    name: str
+    nodes: Sequence[Node]
+    groups: Sequence[Group]
+    before: str = ""
+
+
+CHOOSE, WORK, LOOK = "#3f789e", "#88A", "#8A8"
+
+
+def read_me(text: str) -> Node:
+    """The note that stands left of every example."""
+    return Node("note", "MarkdownNote", (0, 0), (400, 800), "Read me first", {"text": text.strip()})
