@@ -107,8 +107,9 @@ def test_outside_of_the_mask_pictures_stay_bit_for_bit(
     assert torch.equal(image, before), "what came in was changed in place"
 
     fitted = tensors.mask_from_comfy(mask, *shape[1:])
+    assert fitted is not None
     count = max(len(image), len(fitted))
-    outside = (fitted == 0).expand(count, 3, -1, -1).permute(0, 2, 3, 1)
+    outside = fitted.eq(0).expand(count, 3, -1, -1).permute(0, 2, 3, 1)
     expected = image.float().expand(count, -1, -1, -1)
     assert made.shape == expected.shape
     assert made.dtype == torch.float32
@@ -152,9 +153,7 @@ def test_an_empty_mask_leaves_the_picture_and_says_so(
     assert "unchanged" in said.text
 
 
-def test_a_picture_whose_own_mask_is_empty_is_the_one_that_stays(
-    brush: Brush, said: pytest.LogCaptureFixture
-) -> None:
+def test_a_picture_whose_own_mask_is_empty_is_the_one_that_stays(brush: Brush, said: pytest.LogCaptureFixture) -> None:
     image, mask = noise(3, 40, 40, 3), torch.zeros(3, 40, 40)
     mask[::2, 5:30, 5:30] = 1
     made = brush(image, mask)
@@ -216,7 +215,7 @@ def test_a_class_seed_filling_needs_seeds(pack: ModuleType, classifier: Any) -> 
 
     bare = replace(classifier, robust=classifier.robust.with_seeds(None))
     preset = {"preset": "inpaint", "fill": "class seed"}
-    with pytest.raises(ValueError, match="has no class seeds. Choose another fill"):
+    with pytest.raises(ValueError, match=r"has no class seeds\. Choose another fill"):
         pack.RobustInpaint.execute(bare, noise(1, 40, 40, 3), torch.ones(1, 40, 40), "sea", preset, 0)
 
 

@@ -204,9 +204,7 @@ def test_mistakes_are_answered_before_any_work(pack: ModuleType, classifier: obj
 
 
 @pytest.mark.parametrize("node_id", PRESETS)
-def test_an_unknown_preset_is_answered_with_the_known_ones(
-    pack: ModuleType, classifier: object, node_id: str
-) -> None:
+def test_an_unknown_preset_is_answered_with_the_known_ones(pack: ModuleType, classifier: object, node_id: str) -> None:
     other = {"mask": torch.ones(1, 32, 32), "target_class": "sea", "feature": "1", "factor": 2, "strength": 1.0}
     given = {name: other[name] for name in INPUTS[node_id] if name in other}
     with pytest.raises(ValueError, match=f"There are: {', '.join(PRESETS[node_id])}\\."):

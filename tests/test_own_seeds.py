@@ -27,9 +27,7 @@ def folder(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     import folder_paths
 
     place = tmp_path / "models" / "robust_classifiers"
-    monkeypatch.setitem(
-        folder_paths.folder_names_and_paths, "robust_classifiers", ([str(place)], {".safetensors"})
-    )
+    monkeypatch.setitem(folder_paths.folder_names_and_paths, "robust_classifiers", ([str(place)], {".safetensors"}))
     return place
 
 
@@ -121,9 +119,7 @@ def contents(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return tensors, json.loads(file.metadata()["robust_classifier"])
 
 
-def test_a_saved_classifier_is_its_source_with_the_new_seeds(
-    pack: ModuleType, classifier: Any, folder: Path
-) -> None:
+def test_a_saved_classifier_is_its_source_with_the_new_seeds(pack: ModuleType, classifier: Any, folder: Path) -> None:
     (fitted,) = pack.RobustFitSeeds.execute(classifier, landscapes(30), "sea").result
     made = pack.RobustSaveClassifier.execute(fitted, "my churches")
 

@@ -6,9 +6,6 @@ import io
 import re
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,18 +19,13 @@ from tools.client import (
     ComfyClient,
     Event,
     ExecutionError,
-    File,
     InterruptedRunError,
     Prompt,
     RejectedError,
     Result,
 )
-from tools.paths import ROOT
 from tools.server import ComfyServer
-from tools.workflow import convert, read
 
-WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
-ASSETS = sorted((ROOT / "workflows" / "assets").glob("*.png"))
 TRANSLATE = "translate"
 
 
@@ -142,14 +134,6 @@ def messages(result: Result) -> list[str]:
     return texts
 
 
-@contextmanager
-def quiet(server: ComfyServer) -> Iterator[None]:
-    """Nothing in the block makes the server complain."""
-    before = len(server.log_text())
-    yield
-    assert not complaints(server.log_text()[before:])
-
-
 def complaints(log: str) -> list[str]:
     return [line for line in log.splitlines() if re.search(r"\[(WARNING|ERROR|CRITICAL)\]|Traceback|Warning:", line)]
 
@@ -159,85 +143,6 @@ def test_the_pack_loads_without_a_word(server: ComfyServer) -> None:
     assert re.search(r"seconds: \S*robust-synthesis", log)
     assert "IMPORT FAILED" not in log
     assert not [line for line in complaints(log) if "robust" in line.lower()]
-
-
-def test_the_example_pictures_are_in_the_input_folder(server: ComfyServer) -> None:
-    assert ASSETS
-    for asset in ASSETS:
-        assert (server.base / "input" / f"robust_{asset.name}").read_bytes() == asset.read_bytes()
-
-
-KEEP_SIZE = {"RobustTranslate", "RobustInpaint", "RobustActivationPaint"}
-
-
-def expected(server: ComfyServer, prompt: Prompt, node: str) -> tuple[int, int, int] | None:
-    """How many pictures a node makes, and how high and wide they are; None where that is its own affair."""
-    kind, inputs = prompt[node]["class_type"], prompt[node]["inputs"]
-    if kind == "LoadImage":
-        width, height = Image.open(server.base / "input" / inputs["image"]).size
-        return 1, height, width
-    if kind == "RobustClassSeed":
-        return inputs["batch_size"], inputs["height"], inputs["width"]
-    if kind in KEEP_SIZE | {"RobustUpsample"}:
-        start = expected(server, prompt, inputs["image"][0])
-        factor = inputs.get("factor", 1)
-        return start and (start[0], start[1] * factor, start[2] * factor)
-    return None
-
-
-@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_an_example_workflow_makes_its_pictures(server: ComfyServer, client: ComfyClient, path: Path) -> None:
-    prompt = convert(read(path), client.object_info())
-    with quiet(server):
-        result = client.run(prompt)
-    savers = [node for node, entry in prompt.items() if entry["class_type"] == "SaveImage"]
-    assert savers
-    known = 0
-    for saver in savers:
-        made = [File(image["filename"], image["subfolder"], image["type"]) for image in result.outputs[saver]["images"]]
-        shapes = [np.asarray(Image.open(io.BytesIO(client.view(file)))).shape for file in made]
-        assert shapes
-        source, output = prompt[saver]["inputs"]["images"]
-        wanted = expected(server, prompt, source) if output == 0 else None
-        if wanted:
-            known += 1
-            count, height, width = wanted
-            assert shapes == [(height, width, 3)] * count
-    # A sheet of features is as large as there are features; everything else has a size to keep.
-    assert known or path.stem == "features"
-
-
-def run_example(client: ComfyClient, name: str) -> tuple[Prompt, NDArray[np.int16]]:
-    """An example workflow, and the picture it saves."""
-    prompt = convert(read(ROOT / "workflows" / f"{name}.json"), client.object_info())
-    (saved,) = pictures(client, client.run(prompt), "output")
-    return prompt, saved
-
-
-def loaded_picture(server: ComfyServer, prompt: Prompt, node: str) -> Image.Image:
-    """The picture that a node works on, from the input folder."""
-    (source,) = (entry["inputs"]["image"][0] for entry in prompt.values() if entry["class_type"] == node)
-    return Image.open(server.base / "input" / prompt[source]["inputs"]["image"])
-
-
-def test_the_inpaint_example_changes_the_hole_alone(server: ComfyServer, client: ComfyClient) -> None:
-    prompt, saved = run_example(client, "inpaint")
-    photo = loaded_picture(server, prompt, "RobustInpaint").convert("RGBA")
-    before, hole = np.asarray(photo.convert("RGB")).astype(np.int16), np.asarray(photo)[..., 3] < 255
-    assert 0 < hole.mean() < 0.5
-    # Saving rounds down.
-    assert np.abs(saved - before)[~hole].max() <= 1
-    assert (np.abs(saved - before)[hole].max(1) > 8).mean() > 0.5
-
-
-def test_the_upsample_example_averages_back_to_its_photo(server: ComfyServer, client: ComfyClient) -> None:
-    prompt, saved = run_example(client, "upsample")
-    photo = np.asarray(loaded_picture(server, prompt, "RobustUpsample").convert("RGB")).astype(np.int16)
-    height, width, _ = photo.shape
-    assert saved.shape == (height * 4, width * 4, 3)
-    averaged = saved.reshape(height, 4, width, 4, 3).mean((1, 3))
-    # Saving rounds down, by half a step in the mean.
-    assert np.abs(averaged + 0.5 - photo).max() <= 1.5
 
 
 def test_the_same_seed_gives_the_same_picture(client: ComfyClient) -> None:
