@@ -29,7 +29,7 @@ from .upsampling import upsampling
 
 OPERATIONS = ("generation", "inpainting", "upsampling", "translation")
 # Of each class. The paper's settings take 45 times our steps to inpaint, and four times to upsample.
-GENERATED, INPAINTED_AS_PAPER, UPSAMPLED_AS_PAPER, TRANSLATED = 25, 6, 10, 75
+GENERATED, INPAINTED_AS_PAPER, UPSAMPLED_AS_PAPER, TRANSLATED = 40, 4, 10, 75
 SETTINGS = {"generate": TRANSLATE_PRESETS["generate"], "dual": DUAL, "paper": TRANSLATE_PAPER["generate"]}
 
 

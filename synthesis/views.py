@@ -66,7 +66,8 @@ class View:
     def finer(self) -> list[View]:
         """The same boxes in more and more pixels, about twice as many across each time, up to their own."""
         height, width = self.size
-        scale = min(max(max(box[2] / height, box[3] / width) for box in self.boxes), FINEST)
+        # By their pixels: the view of a thin strip is wider than the strip.
+        scale = min(math.sqrt(max(box[2] * box[3] for box in self.boxes) / (height * width)), FINEST)
         count = round(math.log2(max(scale, 1.0)))
         scales = [scale ** ((index + 1) / count) for index in range(count)]
         return [View(self.boxes, (round(height * s), round(width * s))) for s in scales]

@@ -269,7 +269,7 @@ from robust_synthesis import nodes
 from robust_synthesis.nodes import runtime
 runtime.register_classifier_folder()
 loaded = nodes.RobustLoadClassifier.execute("canvas").result[0]
-image = torch.rand(64, 96, 96, 3, generator=torch.Generator().manual_seed(0))
+image = torch.rand(32, 96, 96, 3, generator=torch.Generator().manual_seed(0))
 reports = []
 comfy.utils.set_progress_bar_global_hook(lambda *report, **more: reports.append(report))
 def climb(image):

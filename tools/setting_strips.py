@@ -85,12 +85,19 @@ def inpaint_rows() -> dict[str, list[Row]]:
         mix = parse_class_expression(target, canvas.labels) if target else None
         return inpaint(canvas, picture, hole, mix, settings, [0])
 
-    default, paper = INPAINT_PRESET, replace(INPAINT_PAPER, steps=200, step_size=0.36)
+    default = INPAINT_PRESET
     over = partial(strip, make=fill, box=HOLE)
     classes = [tile(target, fill(default, target), HOLE) for target in ("mountain", "glacier", "forest")]
     before = tile("a hole", picture, HOLE)
     return {
-        "inpaint": [[before, tile("filled", fill(default), HOLE), before, tile("by the paper", fill(paper), HOLE)]],
+        "inpaint": [
+            [
+                before,
+                tile("filled", fill(default), HOLE),
+                before,
+                tile("by the paper, 720 steps", fill(INPAINT_PAPER), HOLE),
+            ]
+        ],
         "inpaint-settings": [
             [*classes, tile("(its own guess)", fill(default, ""), HOLE)],
             over("fill", ("surround", "mean colour", "noise", "class seed"), default),

@@ -93,14 +93,16 @@ def inpaint(
     """
     base = surround(images, mask)
     view = around(mask, classifier.input_size)
-    small, hole = view.look(base), view.look(mask)
+    # All that is not wholly visible is filled, and blended with the picture at the end.
+    covered = (mask > 0).to(images)
+    small, hole = view.look(base), view.look(covered)
     weights = target_weights(classifier, mix, base)
     filling = _FILLINGS[settings.fill](classifier, small, hole, weights, random_seeds)
     start = composite(small, filling, feathered(hole, settings.feather))
     filled = climb_inside(
         base,
         start,
-        mask,
+        covered,
         view,
         # A hole is flat, and switches many features off: their gradients pass the last activation all the same.
         partial(classifier, pass_through=True),

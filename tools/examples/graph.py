@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+Values = dict[str, str | int | float | bool]
+"""Of the widgets of a node, by their names."""
+
 
 @dataclass(frozen=True)
 class Node:
@@ -15,7 +18,7 @@ class Node:
     place: tuple[int, int]
     size: tuple[int, int]
     title: str = ""
-    values: dict[str, str | int | float | bool] = field(default_factory=dict)
+    values: Values = field(default_factory=dict)
     inputs: dict[str, tuple[str, int]] = field(default_factory=dict)
     muted: bool = False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .graph import CHOOSE, LOOK, WORK, Example, Group, Node, read_me
+from .graph import CHOOSE, LOOK, WORK, Example, Group, Node, Values, read_me
 
 _CLASSES = """buildings, cassette player, chain saw, church, english springer, forest, french horn,
 garbage truck, gas pump, glacier, golf ball, mountain, parachute, sea, street and tench (a fish)"""
@@ -17,19 +17,19 @@ def _picture(key: str, name: str, place: tuple[int, int], size: tuple[int, int],
 
 
 def _mask(key: str, channel: str, place: tuple[int, int], title: str) -> Node:
-    values = {"image": "robust_brushes.png", "channel": channel}
+    values: Values = {"image": "robust_brushes.png", "channel": channel}
     return Node(key, "LoadImageMask", place, (300, 330), title, values)
 
 
 def _save(
     name: str, source: str, place: tuple[int, int], size: tuple[int, int], title: str = "", slot: int = 0
 ) -> Node:
-    prefix = {"filename_prefix": f"robust/{name}"}
+    prefix: Values = {"filename_prefix": f"robust/{name}"}
     return Node(f"save {source} {slot}", "SaveImage", place, size, title, prefix, {"images": (source, slot)})
 
 
 def _seed(key: str, classifier: str, place: tuple[int, int], target: str, count: int, seed: int) -> Node:
-    values = {
+    values: Values = {
         "target_class": target,
         "width": 96,
         "height": 96,
@@ -41,22 +41,20 @@ def _seed(key: str, classifier: str, place: tuple[int, int], target: str, count:
     return Node(key, "RobustClassSeed", place, (300, 270), values=values, inputs={"classifier": (classifier, 0)})
 
 
-def _translate(
-    key: str, source: str, place: tuple[int, int], preset: dict[str, str | int | float | bool], target: str
-) -> Node:
-    values = {"target_class": target, **preset, "seed": 0, "control_after_generate": "fixed"}
+def _translate(key: str, source: str, place: tuple[int, int], preset: Values, target: str) -> Node:
+    values: Values = {"target_class": target, **preset, "seed": 0, "control_after_generate": "fixed"}
     inputs = {"classifier": ("load", 0), "image": (source, 0)}
     return Node(key, "RobustTranslate", place, (300, 400), values=values, inputs=inputs)
 
 
 def _brush(key: str, feature: str, image: str, mask: str, place: tuple[int, int], strength: float, title: str) -> Node:
-    values = {"feature": feature, "strength": strength, "preset": "paint"}
+    values: Values = {"feature": feature, "strength": strength, "preset": "paint"}
     inputs = {"classifier": ("load", 0), "image": (image, 0), "mask": (mask, 0)}
     return Node(key, "RobustActivationPaint", place, (300, 330), title, values, inputs)
 
 
 def _enlarged(key: str, source: str, place: tuple[int, int], size: tuple[int, int], title: str) -> tuple[Node, Node]:
-    values = {"upscale_method": "lanczos", "scale_by": 3}
+    values: Values = {"upscale_method": "lanczos", "scale_by": 3}
     scale = Node(f"{key} scale", "ImageScaleBy", place, (size[0], 90), values=values, inputs={"image": (source, 0)})
     below = (place[0], place[1] + 170)
     look = Node(key, "PreviewImage", below, (size[0], size[1] - 170), title, inputs={"images": (f"{key} scale", 0)})
@@ -64,7 +62,7 @@ def _enlarged(key: str, source: str, place: tuple[int, int], size: tuple[int, in
 
 
 def _stitched(key: str, first: str, second: str, place: tuple[int, int]) -> Node:
-    values = {"direction": "right", "spacing_width": 8}
+    values: Values = {"direction": "right", "spacing_width": 8}
     return Node(
         key, "ImageStitch", place, (300, 150), values=values, inputs={"image1": (first, 0), "image2": (second, 0)}
     )
@@ -352,7 +350,7 @@ The start decides colours and layout, the climb the rest. Pictures that resemble
     ],
 )
 
-_HASTY: dict[str, str | int | float | bool] = {
+_HASTY: Values = {
     "preset": "custom",
     "preset.steps": 3,
     "preset.step_size": 8.0,
