@@ -38,7 +38,7 @@ from robust_synthesis.synthesis import (
 )
 
 from .paths import ROOT
-from .pictures import ASSETS, HELP, Tile, image, read, save, sheet
+from .pictures import ASSETS, HELP, Tile, image, read, sheet
 
 Box = tuple[int, int, int, int]
 Row = list[Tile]
@@ -124,14 +124,19 @@ def paint_rows() -> dict[str, list[Row]]:
         return paint(canvas, picture, lake, weights, strength, settings)
 
     default, over = PAINT_PRESET, partial(strip, make=draw, box=LAKE)
-    found = region_features(canvas, read(ASSETS / "spaniel.png"), torch.ones(1, 1, 96, 96))[0].topk(3)
+    sketch = read(ASSETS / "church-sketch.png")
+    found = region_features(canvas, sketch, torch.ones_like(sketch[:, :1]))[0].topk(3)
     reference = ", ".join(f"{i}:{v:.3f}" for v, i in zip(found.values.tolist(), found.indices.tolist(), strict=True))
     features = ("282", "31", "96", "30", "194", "161", "263", "282:1, 31:0.7")
     painted = [tile(f"feature {feature}", draw(default, feature), LAKE) for feature in features]
-    dog = tile("reference", read(ASSETS / "spaniel.png"))
     return {
         "paint": [
-            [tile("before", picture, LAKE), painted[0], dog, tile("painted from it", draw(default, reference), LAKE)]
+            [
+                tile("before", picture, LAKE),
+                painted[0],
+                tile("a reference", sketch),
+                tile("painted from it", draw(default, reference), LAKE),
+            ]
         ],
         "paint-settings": [
             painted[:4],
@@ -322,10 +327,10 @@ ROWS = {
 
 def main(wanted: list[str]) -> None:
     """Make the strips of some operations, or of all."""
-    save(features_picture(), HELP / "features.jpg")
+    features_picture().save(HELP / "features.jpg", quality=88)
     for name in wanted or ROWS:
         for stem, rows in ROWS[name]().items():
-            save(sheet(rows), HELP / f"{stem}.jpg")
+            sheet(rows).save(HELP / f"{stem}.jpg", quality=82)
             print(HELP / f"{stem}.jpg", flush=True)
 
 
