@@ -45,7 +45,7 @@ def climb_inputs(paper: ClimbSettings, objective: ObjectiveName | None = None) -
             options=list(OBJECTIVES),
             default=objective,
             tooltip="logit: as much of the class as will go; bold. cross-entropy: until the classifier is sure, as in "
-            "the paper. margin: until the class is well ahead of the runner-up.",
+            "the paper. margin: until the class is well ahead of the runner-up. logit + cross-entropy: bold, and sure.",
         )
     ]
     return [

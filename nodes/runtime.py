@@ -37,6 +37,7 @@ PREVIEW_PICTURES = 16
 PREVIEW_SIDE = 512
 # Of a picture at full size, while it climbs.
 WORKING_COPIES = 12
+CPU_OUT_OF_MEMORY = ("DefaultCPUAllocator", "could not create a primitive")
 
 
 @dataclass(frozen=True)
@@ -213,8 +214,8 @@ def _run(loaded: LoadedClassifier, images: Tensor, part: slice, work: Work, repo
 
 
 def _out_of_memory(error: Exception) -> bool:
-    # ComfyUI's own test knows accelerators; torch's CPU allocator raises a plain RuntimeError.
-    return bool(mm.is_oom(error)) or "DefaultCPUAllocator" in str(error)
+    # ComfyUI's own test knows accelerators; on a CPU torch and its oneDNN raise a plain RuntimeError.
+    return bool(mm.is_oom(error)) or any(words in str(error) for words in CPU_OUT_OF_MEMORY)
 
 
 class _Reporter:

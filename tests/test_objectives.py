@@ -1,4 +1,4 @@
-"""What is climbed: the three objectives, alone and with mixes of classes."""
+"""What is climbed: the objectives, alone and with mixes of classes."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from robust_synthesis.synthesis import (
     penalised,
     translate,
 )
+from robust_synthesis.synthesis.objectives import SURENESS
 
 SIZE = 96
 
@@ -70,6 +71,15 @@ def test_logit_and_margin_are_what_they_say(canvas: RobustClassifier) -> None:
     torch.testing.assert_close(logit, -(2 * logits[:, sea] - 0.5 * logits[:, street]))
     rival = logits[:, unnamed].amax(1)
     torch.testing.assert_close(margin, rival - (logits[:, sea] - 0.5 * logits[:, street]))
+
+
+def test_logit_and_cross_entropy_add_up(canvas: RobustClassifier) -> None:
+    pictures, mix = torch.rand(3, 3, 32, 32), weights(canvas, "sea, -street:0.5")
+    logit, entropy, both = (
+        class_loss(canvas, mix, objective)(pictures)
+        for objective in ("logit", "cross-entropy", "logit + cross-entropy")
+    )
+    torch.testing.assert_close(both, logit + SURENESS * entropy)
 
 
 def test_each_picture_can_have_a_mix_of_its_own(canvas: RobustClassifier) -> None:

@@ -61,7 +61,11 @@ def strip(
     name: str, values: Iterable[Any], settings: ClimbSettings, make: Callable[[Any], Tensor], box: Box | None = None
 ) -> Row:
     """A row of tiles over the values of one setting."""
-    return [tile(f"{name} {value}", make(replace(settings, **{name: value})), box) for value in values]
+    # The name of an objective may fill a line alone.
+    return [
+        tile(f"{name} {value}" if len(str(value)) < 16 else value, make(replace(settings, **{name: value})), box)
+        for value in values
+    ]
 
 
 def alpha(name: str) -> Tensor:
@@ -101,7 +105,7 @@ def inpaint_rows() -> dict[str, list[Row]]:
         "inpaint-settings": [
             [*classes, tile("(its own guess)", fill(default, ""), HOLE)],
             over("fill", ("surround", "mean colour", "noise", "class seed"), default),
-            over("objective", ("cross-entropy", "logit", "margin"), default),
+            over("objective", ("cross-entropy", "logit", "margin", "logit + cross-entropy"), default),
             over("steps", (4, 8, 16, 48), default),
             over("step_size", (1.0, 2.0, 4.0, 8.0), default),
             over("epsilon", (5.0, 10.0, 20.0, 60.0), replace(default, norm="l2", epsilon=20.0)),
@@ -194,7 +198,7 @@ def upsample_rows() -> dict[str, list[Row]]:
                 tile("preset paper", enlarge(UPSAMPLE_PAPER), head),
                 tile("paper, consistent", enlarge(same), head),
             ],
-            over("objective", ("logit", "cross-entropy", "margin"), default),
+            over("objective", ("logit", "cross-entropy", "margin", "logit + cross-entropy"), default),
             over("steps", (3, 10, 30), default),
             over("step_size", (2.0, 4.0, 8.0, 16.0), default),
             over("epsilon", (5.0, 10.0, 20.0, 60.0), replace(default, norm="l2", epsilon=20.0)),
@@ -244,7 +248,7 @@ def translate_rows() -> dict[str, list[Row]]:
             strip("steps", (3, 15, 60, 200), TRANSLATE_PRESETS["translate"], winter, box),
             strip("epsilon", (10.0, 20.0, 40.0, 80.0), TRANSLATE_PRESETS["translate"], winter, box),
             strip("step_size", (0.5, 1.0, 2.0, 4.0), paper, generate),
-            strip("objective", ("logit", "cross-entropy", "margin"), bold, generate),
+            strip("objective", ("logit", "cross-entropy", "margin", "logit + cross-entropy"), bold, generate),
             strip("norm", ("l2", "free"), paper, generate)
             + strip("norm", ("linf",), replace(paper, epsilon=0.1, step_size=0.01), generate),
             strip("final_step", (0.0, 0.2, 0.5, 1.0), bold, generate),

@@ -48,7 +48,7 @@ TRANSLATE_PAPER = MappingProxyType(
 TRANSLATE_PRESETS = MappingProxyType(
     {
         "generate": TranslateSettings(
-            steps=15, step_size=6.25, norm="free", objective="logit", final_step=0.2, jitter=2
+            steps=15, step_size=6.0, norm="free", objective="logit + cross-entropy", final_step=0.2, jitter=2
         ),
         "translate": TranslateSettings(
             steps=60, step_size=1.25, norm="l2", epsilon=80.0, objective="cross-entropy", jitter=2
