@@ -21,7 +21,7 @@ from .judge import accuracy, frechet_distance
 from .measures import Pictures, Table, climbed
 
 COLUMNS = {"steps": "d", "judge": ".1%", "Frechet": ".2f", "s a picture": ".3f"}
-# Other seeds than those that settings are chosen with (benchmarks/presets.py).
+# Other seeds than those that settings are chosen with.
 FIRST_SEED = 1000
 
 

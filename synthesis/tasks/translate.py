@@ -43,7 +43,7 @@ TRANSLATE_PAPER = MappingProxyType(
     {"generate": _paper(60, 1.0, 40.0), "translate": _paper(200, 0.5, 80.0), "sketch": _paper(60, 1.0, 40.0)}
 )
 
-# The paper's tasks in fewer, larger steps. `generate` was chosen with benchmarks/presets.py and by eye, the others
+# The paper's tasks in fewer, larger steps. `generate` was chosen by the benchmarks' judge and by eye, the others
 # by eye: the look of the paper's numbers, without the grid that a view that never moves leaves behind.
 TRANSLATE_PRESETS = MappingProxyType(
     {
