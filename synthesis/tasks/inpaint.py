@@ -58,7 +58,7 @@ INPAINT_PRESET = InpaintSettings(
     objective="cross-entropy",
     final_step=0.2,
     jitter=2,
-    feather=3,
+    feather=2,
     detail_steps=8,
 )
 

@@ -79,12 +79,12 @@ def climb_inside(
         return images
     for index, finer in enumerate(view.finer()):
         before = finer.look(images)
-        feather = round(settings.feather * finer.size[0] / view.size[0])
         # Tiles that lie elsewhere at each step leave no seams.
         jitter = min(tile // 2, min(finer.size) - 1)
         detail = replace(settings, steps=settings.detail_steps, jitter=jitter)
         report = later(callback, settings.steps + index * settings.detail_steps)
-        soft = feathered(finer.look(mask), feather)
+        # As many pixels as before, so that less of the rim is without detail.
+        soft = feathered(finer.look(mask), settings.feather)
         climbed = _climb(before, soft, loss(in_tiles(see, tile)), detail, report, strength)
         images = finer.put_back(images, before, climbed)
     return images
