@@ -10,9 +10,9 @@ from torch import Tensor
 from ..synthesis import FILLS, INPAINT_PAPER, INPAINT_PRESET, inpaint, parse_class_expression
 from ..synthesis.ascent import Callback
 from . import runtime
+from .masked import work_inside
 from .presets import climb_inputs, masked_inputs, preset_input, read_preset
 from .sockets import CATEGORY, classifier_input, guessable_class_input, seed_input, seeds_of_batch
-from .tensors import all_alike, images_from_comfy, images_to_comfy, mask_from_comfy, same_batch
 
 _PRESETS = {"inpaint": INPAINT_PRESET, "paper": INPAINT_PAPER}
 
@@ -71,22 +71,14 @@ class RobustInpaint(io.ComfyNode):
         robust = classifier.robust
         settings = read_preset(preset, _PRESETS, INPAINT_PAPER)
         mix = parse_class_expression(target_class, robust.labels) if target_class.strip() else None
-        images = images_from_comfy(image)
-        masks = mask_from_comfy(mask, *images.shape[2:])
-        if masks is None or not bool(masks.any()):
-            runtime.say("The mask is empty, so there is nothing to fill: the picture is unchanged.")
-            return io.NodeOutput(runtime.to_intermediate(images_to_comfy(images)))
-        images, masks = same_batch(images, masks)
         if settings.fill == "class seed" and robust.seeds is None:
             raise ValueError(f"The classifier '{robust.card.title}' has no class seeds. Choose another fill.")
-        random_seeds = seeds_of_batch(seed, len(images))
 
-        def work(chunk: Tensor, part: slice, report: Callback) -> Tensor:
-            return inpaint(robust, chunk, masks[part].to(chunk), mix, settings, random_seeds[part], report)
+        def work(chunk: Tensor, masks: Tensor, part: slice, report: Callback) -> Tensor:
+            random_seeds = seeds_of_batch(seed, part.stop)[part]
+            return inpaint(robust, chunk, masks, mix, settings, random_seeds, report)
 
-        steps = settings.all_steps(masks, robust.input_size)
-        made = runtime.synthesize(classifier, images, steps, work, together=all_alike(masks))
-        return io.NodeOutput(images_to_comfy(made))
+        return io.NodeOutput(work_inside(classifier, image, mask, settings, work))
 
 
 def _fill_input(default: str) -> io.Input:

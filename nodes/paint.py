@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from comfy_api.latest import io
 from torch import Tensor
 
@@ -11,9 +12,9 @@ from ..synthesis import PAINT_PAPER, PAINT_PRESET, paint, parse_feature_expressi
 from ..synthesis.ascent import Callback
 from . import runtime
 from .feature_finding import feature_text, strongest_features
+from .masked import work_inside
 from .presets import climb_inputs, masked_inputs, preset_input, read_preset
 from .sockets import CATEGORY, classifier_input
-from .tensors import all_alike, images_from_comfy, images_to_comfy, mask_from_comfy, same_batch
 
 _PRESETS = {"paint": PAINT_PRESET, "paper": PAINT_PAPER}
 _FROM_REFERENCE = 3
@@ -94,13 +95,7 @@ class RobustActivationPaint(io.ComfyNode):
                 "or give a reference picture."
             )
         written = parse_feature_expression(feature, robust.feature_count) if feature.strip() else None
-        images = images_from_comfy(image)
-        masks = mask_from_comfy(mask, *images.shape[2:])
-        if masks is None or not bool(masks.any()):
-            runtime.say("The mask is empty, so there is nowhere to paint: the picture is unchanged.")
-            return io.NodeOutput(runtime.to_intermediate(images_to_comfy(images)))
-        images, masks = same_batch(images, masks)
-        weights = images.new_zeros(robust.feature_count)
+        weights = torch.zeros(robust.feature_count)
         if written is not None:
             weights += written.vector(robust.feature_count)
         if reference is not None:
@@ -109,9 +104,7 @@ class RobustActivationPaint(io.ComfyNode):
             for index, activation in found:
                 weights[index] += activation
 
-        def work(chunk: Tensor, part: slice, report: Callback) -> Tensor:
-            return paint(robust, chunk, masks[part].to(chunk), weights.to(chunk), strength, settings, report)
+        def work(chunk: Tensor, masks: Tensor, _part: slice, report: Callback) -> Tensor:
+            return paint(robust, chunk, masks, weights.to(chunk), strength, settings, report)
 
-        steps = settings.all_steps(masks, robust.input_size)
-        made = runtime.synthesize(classifier, images, steps, work, together=all_alike(masks))
-        return io.NodeOutput(images_to_comfy(made))
+        return io.NodeOutput(work_inside(classifier, image, mask, settings, work))

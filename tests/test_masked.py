@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -485,61 +485,3 @@ def test_a_feather_starts_at_the_rim_and_not_at_the_border_of_the_picture() -> N
     torch.testing.assert_close(row[:12], torch.ones(12))
     torch.testing.assert_close(row[12:16], torch.tensor([0.75, 0.5, 0.25, 0.0]))
     assert torch.equal(feathered(torch.ones(1, 1, 9, 9), 5), torch.ones(1, 1, 9, 9))
-
-
-def ramp(height: int, width: int) -> Tensor:
-    """Colours that rise and fall evenly across the picture."""
-    down, right = torch.linspace(0, 1, height)[:, None], torch.linspace(0, 1, width)[None]
-    return torch.stack([0.2 + 0.6 * right + 0 * down, 0.1 + 0.8 * down + 0 * right, 0.5 + 0.2 * right - 0.3 * down])[
-        None
-    ]
-
-
-@pytest.mark.parametrize(
-    ("height", "width", "top", "left", "rows", "columns"),
-    [(64, 64, 16, 16, 32, 32), (37, 53, 10, 10, 11, 30), (96, 96, 20, 20, 60, 60), (300, 400, 80, 90, 120, 150)],
-)
-def test_the_surroundings_continue_into_a_hole(
-    height: int, width: int, top: int, left: int, rows: int, columns: int
-) -> None:
-    images, mask = ramp(height, width), rectangle(height, width, top, left, rows, columns)
-
-    result = surround(torch.where(mask == 0, images, 1.0), mask)
-
-    assert torch.equal(result[:, :, mask[0, 0] == 0], images[:, :, mask[0, 0] == 0])
-    assert (result - images).abs().max() < 0.02
-    # No edge at the rim: neighbours are as close as in the picture that was there.
-    for axis in (2, 3):
-        assert (result.diff(dim=axis) - images.diff(dim=axis)).abs().max() < 0.01
-
-
-@given(height=st.integers(1, 60), width=st.integers(1, 60), seed=st.integers(0, 1000), share=st.floats(0, 1))
-@example(height=1, width=200, seed=0, share=0.5)
-@example(height=200, width=1, seed=0, share=0.02)
-def test_what_is_covered_is_not_looked_at(height: int, width: int, seed: int, share: float) -> None:
-    images = pictures(2, height, width, seed)
-    generator = torch.Generator().manual_seed(seed)
-    covered = torch.rand(2, 1, height, width, generator=generator) < share
-    # A little of the hole is still a hole.
-    mask = covered * torch.rand(2, 1, height, width, generator=generator).clamp(min=0.01)
-
-    result = surround(images, mask)
-
-    seen = (~covered).expand_as(images)
-    assert torch.equal(result[seen], images[seen])
-    assert torch.equal(result, surround(torch.where(covered, 1 - images, images), mask))
-    for index in range(2):
-        if not (~covered[index]).any():
-            assert torch.equal(result[index], torch.full_like(images[index], 0.5))
-            continue
-        # Between the darkest and the lightest of what is visible, for each colour.
-        visible = images[index][:, ~covered[index, 0]]
-        low, high = visible.amin(1)[:, None, None], visible.amax(1)[:, None, None]
-        assert (result[index] >= low - 1e-5).all()
-        assert (result[index] <= high + 1e-5).all()
-
-
-def test_one_visible_pixel_colours_the_largest_hole() -> None:
-    images, mask = torch.full((1, 3, 1024, 1024), 0.8), torch.ones(1, 1, 1024, 1024)
-    mask[:, :, 300, 700] = 0
-    torch.testing.assert_close(surround(images, mask), images)

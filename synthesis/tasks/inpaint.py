@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, get_args
@@ -97,7 +97,7 @@ def inpaint(
     covered = (mask > 0).to(images)
     small, hole = view.look(base), view.look(covered)
     weights = target_weights(classifier, mix, base)
-    filling = _FILLINGS[settings.fill](classifier, small, hole, weights, random_seeds)
+    filling = _filling(classifier, settings.fill, small, hole, weights, random_seeds)
     start = composite(small, filling, feathered(hole, settings.feather))
     filled = climb_inside(
         base,
@@ -114,38 +114,28 @@ def inpaint(
     return composite(images, filled, mask)
 
 
-_Filling = Callable[[RobustClassifier, Tensor, Tensor, Tensor, Sequence[int]], Tensor]
-
-
-def _blurred(_classifier: object, small: Tensor, _hole: Tensor, _weights: Tensor, _seeds: Sequence[int]) -> Tensor:
-    return small
-
-
-def _mean_colour(_classifier: object, small: Tensor, hole: Tensor, _weights: Tensor, _seeds: Sequence[int]) -> Tensor:
-    visible = (1 - hole).clamp(min=1e-6)
-    mean = (small * visible).sum((2, 3), keepdim=True) / visible.sum((2, 3), keepdim=True)
-    return mean.expand_as(small)
-
-
-def _noise(_classifier: object, small: Tensor, _hole: Tensor, _weights: Tensor, seeds: Sequence[int]) -> Tensor:
-    return natural_noise(small.shape[2], small.shape[3], seeds).to(small)
-
-
-def _class_seed(
-    classifier: RobustClassifier, small: Tensor, _hole: Tensor, weights: Tensor, seeds: Sequence[int]
+def _filling(
+    classifier: RobustClassifier,
+    fill: FillName,
+    small: Tensor,
+    hole: Tensor,
+    weights: Tensor,
+    random_seeds: Sequence[int],
 ) -> Tensor:
-    if classifier.seeds is None:
-        raise ValueError(f"The classifier '{classifier.card.title}' has no class seeds. Choose another fill.")
-    pictures = []
-    for row, seed in zip(weights.expand(len(small), -1).tolist(), seeds, strict=True):
-        mix = Mix(tuple((index, weight) for index, weight in enumerate(row) if weight))
-        pictures.append(class_seeds(classifier.seeds, mix, small.shape[2], small.shape[3], [seed]))
-    return torch.cat(pictures).to(small)
-
-
-_FILLINGS: dict[FillName, _Filling] = {
-    "surround": _blurred,
-    "mean colour": _mean_colour,
-    "noise": _noise,
-    "class seed": _class_seed,
-}
+    """What a hole in views `[B, 3, H, W]` shows before the climb; `small` has it filled from its surroundings."""
+    height, width = small.shape[2:]
+    if fill == "mean colour":
+        visible = (1 - hole).clamp(min=1e-6)
+        mean = (small * visible).sum((2, 3), keepdim=True) / visible.sum((2, 3), keepdim=True)
+        return mean.expand_as(small)
+    if fill == "noise":
+        return natural_noise(height, width, random_seeds).to(small)
+    if fill == "class seed":
+        if classifier.seeds is None:
+            raise ValueError(f"The classifier '{classifier.card.title}' has no class seeds. Choose another fill.")
+        pictures = []
+        for row, seed in zip(weights.expand(len(small), -1).tolist(), random_seeds, strict=True):
+            mix = Mix(tuple((index, weight) for index, weight in enumerate(row) if weight))
+            pictures.append(class_seeds(classifier.seeds, mix, height, width, [seed]))
+        return torch.cat(pictures).to(small)
+    return small

@@ -53,6 +53,18 @@ def _brush(key: str, feature: str, image: str, mask: str, place: tuple[int, int]
     return Node(key, "RobustActivationPaint", place, (300, 330), title, values, inputs)
 
 
+def _inpaint(place: tuple[int, int], size: tuple[int, int]) -> Node:
+    values: Values = {
+        "target_class": "mountain",
+        "preset": "inpaint",
+        "preset.fill": "surround",
+        "seed": 0,
+        "control_after_generate": "fixed",
+    }
+    inputs = {"classifier": ("load", 0), "image": ("picture", 0), "mask": ("picture", 1)}
+    return Node("inpaint", "RobustInpaint", place, size, values=values, inputs=inputs)
+
+
 def _enlarged(key: str, source: str, place: tuple[int, int], size: tuple[int, int], title: str) -> tuple[Node, Node]:
     values: Values = {"upscale_method": "lanczos", "scale_by": 3}
     scale = Node(f"{key} scale", "ImageScaleBy", place, (size[0], 90), values=values, inputs={"image": (source, 0)})
@@ -95,20 +107,7 @@ landscapes. *canvas* knows """
         ),
         _load(),
         _picture("picture", "mountain-hole", (450, 190), (300, 590), "A photo with a hole"),
-        Node(
-            "inpaint",
-            "RobustInpaint",
-            (810, 40),
-            (300, 740),
-            values={
-                "target_class": "mountain",
-                "preset": "inpaint",
-                "preset.fill": "surround",
-                "seed": 0,
-                "control_after_generate": "fixed",
-            },
-            inputs={"classifier": ("load", 0), "image": ("picture", 0), "mask": ("picture", 1)},
-        ),
+        _inpaint((810, 40), (300, 740)),
         _stitched("beside", "picture", "inpaint", (1170, 40)),
         _save("inpaint", "inpaint", (1170, 270), (300, 510)),
         Node("look", "PreviewImage", (1500, 40), (640, 740), "Before and after", inputs={"images": ("beside", 0)}),
@@ -450,20 +449,7 @@ One classifier, every operation. Take it apart: each coloured frame works by its
         ),
         _save("everything", "upsample", (1470, 40), (420, 420), "Generated, four times as large"),
         _picture("picture", "mountain-hole", (450, 640), (300, 400), "A photo with a hole"),
-        Node(
-            "inpaint",
-            "RobustInpaint",
-            (790, 640),
-            (300, 420),
-            values={
-                "target_class": "mountain",
-                "preset": "inpaint",
-                "preset.fill": "surround",
-                "seed": 0,
-                "control_after_generate": "fixed",
-            },
-            inputs={"classifier": ("load", 0), "image": ("picture", 0), "mask": ("picture", 1)},
-        ),
+        _inpaint((790, 640), (300, 420)),
         _mask("meadow", "red", (790, 1140), "Where the lake goes"),
         _brush("lake", "282", "inpaint", "meadow", (1130, 640), 1.0, "A lake"),
         _translate("refine", "lake", (1130, 1050), {"preset": "refine"}, ""),
