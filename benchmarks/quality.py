@@ -24,10 +24,11 @@ from .inception import DUAL, generate_into, inception_figures
 from .inpainting import inpainting
 from .judge import load_judge
 from .measures import Table, held_out
+from .starts import starts
 from .translation import translation
 from .upsampling import upsampling
 
-OPERATIONS = ("generation", "inpainting", "upsampling", "translation")
+OPERATIONS = ("generation", "starts", "inpainting", "upsampling", "translation")
 # Of each class. The paper's settings take 45 times our steps to inpaint, and four times to upsample.
 GENERATED, INPAINTED_AS_PAPER, UPSAMPLED_AS_PAPER, TRANSLATED = 40, 4, 10, 75
 SETTINGS = {"generate": TRANSLATE_PRESETS["generate"], "dual": DUAL, "paper": TRANSLATE_PAPER["generate"]}
@@ -46,6 +47,8 @@ def judged(data: Path, each: int, operations: list[str], plot: Path) -> None:
         if "generation" in operations:
             # All the test pictures, however few are generated: a Frechet distance wants many.
             generation(judge, canvas, held_out(zips["canvas"], canvas, 1 << 30), min(each, GENERATED))
+        if "starts" in operations:
+            starts(judge, canvas, held_out(zips["canvas"], canvas, 1 << 30), min(each, GENERATED))
         if "inpainting" in operations:
             inpainting(judge, canvas, test, min(each, INPAINTED_AS_PAPER))
         if "upsampling" in operations:

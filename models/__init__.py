@@ -3,13 +3,16 @@
 from .catalog import bundled_classifiers
 from .checkpoints import CheckpointError, load_classifier, save_classifier
 from .classifier import ClassifierCard, ClassSeeds, RobustClassifier
+from .conversion import Opened, open_classifier
 
 __all__ = [
     "CheckpointError",
     "ClassSeeds",
     "ClassifierCard",
+    "Opened",
     "RobustClassifier",
     "bundled_classifiers",
     "load_classifier",
+    "open_classifier",
     "save_classifier",
 ]

@@ -1,12 +1,81 @@
-"""Which classifiers can be loaded: those that ship with the pack, and the files in a user's folders."""
+"""Which classifiers can be loaded: those that ship with the pack, the files in a user's folders, and the Hub's."""
 
 from __future__ import annotations
 
+import difflib
+import json
+import os
 from collections.abc import Iterable
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 BUNDLED = Path(__file__).parent / "bundled"
+CATALOG = Path(__file__).parent / "catalog.json"
 EXTENSION = ".safetensors"
+EXTENSIONS = (EXTENSION, ".ckpt", ".pt", ".pth")
+"""What a user's file may be called, the best first: the others have to be converted before they are used."""
+
+
+@dataclass(frozen=True)
+class HubFile:
+    """One file of the catalogue: where it is on the Hugging Face Hub, and what is known about it."""
+
+    repository: str
+    revision: str
+    filename: str
+    title: str
+    architecture: str
+    norm: str
+    epsilon: float
+    """In pixel values from 0 to 1 for `l2`, in steps of 1/255 for `linf`: how the authors count."""
+    clean_accuracy: float
+    """The share of clean test pictures that are named rightly."""
+    megabytes: float
+    licence: str
+    labels: str
+    data: str
+    input_size: int
+    recommended: bool = False
+    sha256: str | None = None
+
+    @property
+    def name(self) -> str:
+        return PurePosixPath(self.filename).stem
+
+    @property
+    def url(self) -> str:
+        """Where the file is, on the mirror that HF_ENDPOINT names if there is one."""
+        # It takes a good part of a second, and most sessions never look at the Hub.
+        from huggingface_hub import hf_hub_url
+
+        return hf_hub_url(self.repository, self.filename, revision=self.revision)
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Title, training and licence, as a classifier's card has them."""
+        return {
+            "title": f"{self.data}: {self.title}",
+            "training": {
+                "data": self.data,
+                "norm": self.norm,
+                "epsilon": self.epsilon / 255 if self.norm == "linf" else self.epsilon,
+                "clean_accuracy": self.clean_accuracy,
+                "source": f"{self.repository}@{self.revision}/{self.filename}",
+            },
+            "licence": self.licence,
+        }
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A classifier that can be chosen: `path` where it is on this machine, `hub` where it is the Hub's."""
+
+    name: str
+    path: Path | None
+    hub: HubFile | None
+    note: str
 
 
 def bundled_classifiers() -> dict[str, Path]:
@@ -18,10 +87,88 @@ def user_classifiers(folders: Iterable[Path]) -> dict[str, Path]:
     """The classifier files below `folders`, by their path inside the folder, with `/` between its parts.
 
     A name that stands in two folders is the first folder's. Folders that do not exist are passed over: a
-    user who has no classifiers of their own has no such folder.
+    user who has no classifiers of their own has no such folder. So is what begins with a dot: downloads and
+    conversions under way are in such folders.
     """
     found: dict[str, Path] = {}
     for folder in folders:
-        for path in sorted(folder.rglob(f"*{EXTENSION}")):
-            found.setdefault(path.relative_to(folder).as_posix(), path)
+        paths: list[Path] = []
+        for parent, below, names in os.walk(folder, followlinks=True):
+            below[:] = [name for name in below if not name.startswith(".")]
+            paths += [Path(parent, name) for name in names if not name.startswith(".")]
+        for path in sorted(paths):
+            # A link whose file is gone still has a name.
+            if path.suffix.lower() in EXTENSIONS and path.is_file():
+                found.setdefault(path.relative_to(folder).as_posix(), path)
     return found
+
+
+@cache
+def _catalog() -> tuple[HubFile, ...]:
+    files: list[HubFile] = []
+    for source in json.loads(CATALOG.read_text(encoding="utf-8"))["sources"]:
+        entries, recommended = source.pop("files"), source.pop("recommended")
+        mine = {file.name: file for file in (HubFile(**source, **entry) for entry in entries)}
+        files += [replace(mine.pop(name), recommended=True) for name in recommended]
+        files += mine.values()
+    return tuple(sorted(files, key=lambda file: not file.recommended))
+
+
+def hub_classifiers() -> dict[str, HubFile]:
+    """The catalogue's files by name, the recommended ones on top, the best first."""
+    return {file.name: file for file in _catalog()}
+
+
+def choices(folders: Iterable[Path]) -> dict[str, Choice]:
+    """All classifiers that can be chosen: the pack's, the user's, the Hub's.
+
+    A file of the Hub that lies in one of `folders` (as `NAME.safetensors`, or as it was downloaded) is the
+    Hub's choice with a path, and not listed as the user's.
+    """
+    mine = user_classifiers(folders)
+    from_hub: dict[str, Choice] = {}
+    for name, file in hub_classifiers().items():
+        downloaded, converted = mine.pop(file.filename, None), mine.pop(f"{name}{EXTENSION}", None)
+        path = converted or downloaded
+        where = (
+            f"from the Hub, {in_megabytes(path.stat().st_size)}, here"
+            if path
+            else f"on the Hub, {in_megabytes(file.megabytes * 1e6)}, not here yet"
+        )
+        from_hub[name] = Choice(name, path, file, where)
+    bundled = {name: Choice(name, path, None, "bundled") for name, path in bundled_classifiers().items()}
+    return (
+        bundled
+        | {name: Choice(name, path, None, in_megabytes(path.stat().st_size)) for name, path in mine.items()}
+        | from_hub
+    )
+
+
+def find(name: str, folders: Iterable[Path]) -> Choice:
+    """The choice of this name. Only listed names are ever found, so none leads out of `folders`.
+
+    A file that was converted and then deleted is found as its conversion, and a file of the Hub also under its
+    file's name: workflows keep the names that were chosen once.
+
+    Raises:
+        LookupError: there is none; the message has the names that are most like it.
+    """
+    listed = choices(folders)
+    if name in listed:
+        return listed[name]
+    stem, dot, extension = name.rpartition(".")
+    if dot + extension.lower() in EXTENSIONS:
+        if f"{stem}{EXTENSION}" in listed:
+            return listed[f"{stem}{EXTENSION}"]
+        if stem in hub_classifiers():
+            return listed[stem]
+    nearest = difflib.get_close_matches(name, listed, n=3, cutoff=0.4)
+    meant = f" Did you mean {' or '.join(nearest)}?" if nearest else ""
+    raise LookupError(
+        f"There is no classifier named {name!r}.{meant} The list of classifiers has all that can be used."
+    )
+
+
+def in_megabytes(count: float) -> str:
+    """A number of bytes, for people: `205 MB`, `0.4 MB`."""
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e6:.1f} MB"

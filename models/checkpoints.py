@@ -28,6 +28,8 @@ SEEDS_MEAN = "seeds.mean"
 SEEDS_FACTORS = "seeds.factors"
 LARGEST_PIXEL = 1e6
 """Means and deviations beyond this, and deviations below its inverse, are no pictures'; NaN is beyond."""
+AT_ONCE = 16
+"""How many tensors are read before the file is opened anew."""
 PICKLE_SIGNATURES = (b"\x80", b"PK\x03\x04")
 
 
@@ -52,11 +54,36 @@ def load_classifier(path: Path) -> RobustClassifier:
         raise CheckpointError(f"{path.name} is not a classifier this pack can load: {error}.") from error
 
 
+def described(path: Path) -> ClassifierCard | None:
+    """What a file in this pack's format says about itself, without reading its tensors; None for any other file."""
+    if not path.is_file() or not _is_safetensors(path):
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(ENTRY, "null"))
+        return _card(header) if isinstance(header, dict) else None
+    except (SafetensorError, ValueError, RecursionError):
+        return None
+
+
+def _is_safetensors(path: Path) -> bool:
+    # They begin with the length of their header, whose first byte may well be a pickle's, and then a brace.
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def _starts_as_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4).startswith(PICKLE_SIGNATURES)
+
+
 def save_classifier(classifier: RobustClassifier, path: Path) -> None:
     """Write a classifier in half precision. The file appears under its name only when it is whole.
 
+    A tensor with numbers that half precision cannot hold is written in float32.
+
     Raises:
-        ValueError: a weight that half precision cannot hold.
+        ValueError: a weight that is not finite.
     """
     card = classifier.card
     header: dict[str, Any] = {
@@ -70,7 +97,7 @@ def save_classifier(classifier: RobustClassifier, path: Path) -> None:
         "training": dict(card.training),
         "licence": card.licence,
     }
-    tensors = _weights(classifier.network)
+    tensors = weights(classifier.network)
     if classifier.seeds is not None:
         seeds = classifier.seeds
         header["seeds"] = {
@@ -79,16 +106,52 @@ def save_classifier(classifier: RobustClassifier, path: Path) -> None:
             "classes": list(seeds.classes),
         }
         tensors |= {SEEDS_MEAN: seeds.mean, SEEDS_FACTORS: seeds.factors}
-    half = {name: tensor.detach().cpu().half().contiguous() for name, tensor in tensors.items()}
-    too_large = [name for name, tensor in half.items() if not bool(tensor.isfinite().all())]
-    if too_large:
-        raise ValueError(f"{_some(too_large)} does not fit into half precision; the file would not load again.")
+    written = {name: _compact(tensor.detach().cpu().float()) for name, tensor in tensors.items()}
+    broken = [name for name, tensor in written.items() if not bool(tensor.isfinite().all())]
+    if broken:
+        raise ValueError(f"{_some(broken)} holds something else than finite numbers; the file would not load again.")
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
         # Without the extension: a list of classifiers made meanwhile must not show it.
         whole = Path(folder) / "whole"
-        save_file(half, whole, metadata={ENTRY: json.dumps(header)})
+        save_file(written, whole, metadata={ENTRY: json.dumps(header)})
         whole.replace(path)
+
+
+def _compact(tensor: Tensor) -> Tensor:
+    half = tensor.half()
+    return (half if bool(half.isfinite().all()) else tensor).contiguous()
+
+
+def differences(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+    """What keeps tensors of some shapes from being a network's weights: by their names, a phrase each."""
+    wrong = {name: f"it lacks {name}" for name in expected if name not in found}
+    for name, shape in expected.items():
+        if name in found and found[name] != shape:
+            wrong[name] = f"{name} is {list(found[name])} instead of {list(shape)}"
+    return dict(sorted(wrong.items()))
+
+
+def finite(path: Path, name: str, tensor: Tensor) -> Tensor:
+    """A tensor of a file as a copy in float32, which no longer needs the file.
+
+    Raises:
+        CheckpointError: it holds something else than finite numbers.
+    """
+    if tensor.is_floating_point():
+        copy = tensor.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
+        if bool(copy.isfinite().all()):
+            return copy
+    raise CheckpointError(
+        f"{path.name} is not a classifier this pack can load: its tensor {name} holds something else than finite "
+        "numbers."
+    )
+
+
+def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Make tensors the weights of a network on the meta device."""
+    counters = {name: torch.tensor(0) for name, _ in network.named_buffers() if name.endswith("num_batches_tracked")}
+    network.load_state_dict({**tensors, **counters}, assign=True)
 
 
 class _DescriptionError(ValueError):
@@ -96,10 +159,7 @@ class _DescriptionError(ValueError):
 
 
 def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
-    with path.open("rb") as file:
-        start = file.read(9)
-    # Safetensors begin with the length of their header, whose first byte may well be a pickle's, and then a brace.
-    if start.startswith(PICKLE_SIGNATURES) and not start.endswith(b"{"):
+    if not _is_safetensors(path) and _starts_as_pickle(path):
         raise CheckpointError(
             f"{path.name} is a pickle (a PyTorch .pt or .ckpt file), whatever its name says. A pickle can run "
             "code when it is read, so it is not opened. Convert it to safetensors first."
@@ -112,7 +172,13 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]
                     f"{path.name} is a safetensors file, but its header has no '{ENTRY}' entry that describes a "
                     "classifier. It is probably another kind of model."
                 )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            names = list(file.keys())
+        tensors: dict[str, Tensor] = {}
+        for start in range(0, len(names), AT_ONCE):
+            # What was read of a file stays in memory until it is closed.
+            with safe_open(path, framework="pt") as file:
+                for name in names[start : start + AT_ONCE]:
+                    tensors[name] = finite(path, name, file.get_tensor(name))
     except SafetensorError as error:
         raise CheckpointError(
             f"{path.name} is not a whole safetensors file: {error}. It may have been cut off while it was "
@@ -134,33 +200,19 @@ def _assemble(header: Mapping[str, Any], tensors: dict[str, Tensor]) -> RobustCl
             f"its format is {header.get('format')!r}, and this version of the pack reads format {FORMAT}"
         )
     card = _card(header)
-    for name, tensor in tensors.items():
-        if not tensor.is_floating_point() or not bool(tensor.float().isfinite().all()):
-            raise _DescriptionError(f"its tensor {name} holds something else than finite numbers")
-    tensors = {name: tensor.float() for name, tensor in tensors.items()}
     seeds = _seeds(header, tensors, len(card.labels))
     # On the meta device a network costs no memory, so a description of any size is safe to compare with.
     with torch.device("meta"):
         network = build_network(card.architecture, len(card.labels))
-    expected = {name: tuple(tensor.shape) for name, tensor in _weights(network).items()}
+    expected = {name: tuple(tensor.shape) for name, tensor in weights(network).items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    missing = sorted(expected.keys() - found.keys())
-    if missing:
-        raise _DescriptionError(f"it lacks {_some(missing)}")
+    wrong = differences(expected, found)
+    if wrong:
+        raise _DescriptionError(f"its tensors do not fit its architecture: {_some(list(wrong.values()))}")
     unknown = sorted(found.keys() - expected.keys())
     if unknown:
         raise _DescriptionError(f"it holds tensors its architecture does not have: {_some(unknown)}")
-    misshapen = [
-        f"{name} is {list(found[name])} instead of {list(expected[name])}"
-        for name in sorted(expected)
-        if found[name] != expected[name]
-    ]
-    if misshapen:
-        raise _DescriptionError(f"its shapes do not fit: {_some(misshapen)}")
-    for name, _ in network.named_buffers():
-        if name.endswith("num_batches_tracked"):
-            tensors[name] = torch.tensor(0)
-    network.load_state_dict(tensors, assign=True)
+    fill(network, tensors)
     return RobustClassifier(network, card, seeds)
 
 
@@ -227,7 +279,8 @@ def _seeds(header: Mapping[str, Any], tensors: dict[str, Tensor], classes: int) 
     return ClassSeeds(mean, factors, grain, tuple(rows))
 
 
-def _weights(network: nn.Module) -> dict[str, Tensor]:
+def weights(network: nn.Module) -> dict[str, Tensor]:
+    """A network's state, without what only training needs."""
     state: dict[str, Tensor] = network.state_dict()
     return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .architectures import NarrowResNet
+from .network import ClimbableNetwork
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class ClassifierCard:
     title: str
     architecture: Mapping[str, Any]
     labels: tuple[str, ...]
+    """For each class its name, and further names for it after commas (`tench, Tinca tinca`)."""
     input_size: int
     """Height and width, in pixels, of the pictures it was trained on."""
     mean: tuple[float, float, float]
@@ -56,7 +57,7 @@ class RobustClassifier(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: NarrowResNet, card: ClassifierCard, seeds: ClassSeeds | None = None) -> None:
+    def __init__(self, network: ClimbableNetwork, card: ClassifierCard, seeds: ClassSeeds | None = None) -> None:
         super().__init__()
         self.network = network
         self.card = card
@@ -67,8 +68,8 @@ class RobustClassifier(nn.Module):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The class names, in the order of the logits."""
-        return self.card.labels
+        """The name of each class, in the order of the logits."""
+        return tuple(label.split(",")[0].strip() for label in self.card.labels)
 
     @property
     def input_size(self) -> int:
@@ -78,12 +79,12 @@ class RobustClassifier(nn.Module):
     @property
     def feature_count(self) -> int:
         """How many features (units of the penultimate layer) there are."""
-        return self.network.fc.in_features
+        return self.network.head.in_features
 
     @property
     def feature_effects(self) -> Tensor:
         """What one more of each feature adds to each logit, `[classes, feature_count]`, float32 on the CPU."""
-        return self.network.fc.weight.detach().float().cpu()
+        return self.network.head.weight.detach().float().cpu()
 
     def with_seeds(self, seeds: ClassSeeds) -> RobustClassifier:
         """The same classifier with other class seeds.
@@ -98,7 +99,7 @@ class RobustClassifier(nn.Module):
         """Logits `[B, classes]` in float32 of images `[B, 3, H, W]` in [0, 1], any H and W.
 
         The network computes in the precision of its weights; the image and the logits stay in float32. For
-        `pass_through` see `NarrowResNet.feature_maps`.
+        `pass_through` see `ClimbableNetwork`.
         """
         logits: Tensor = self.network(self._normalised(images), pass_through)
         return logits.to(images.dtype)
@@ -109,7 +110,7 @@ class RobustClassifier(nn.Module):
 
     def features(self, images: Tensor, pass_through: bool = False) -> Tensor:
         """Penultimate (pooled) features `[B, F]` in float32 of images as in `forward`."""
-        return self.network.features(self._normalised(images), pass_through).to(images.dtype)
+        return self.network.pooled_features(self._normalised(images), pass_through).to(images.dtype)
 
     def climbing_bytes(self, height: int, width: int) -> int:
         """About how much memory a forward and a backward pass take for one picture of this size, in bytes.

@@ -22,6 +22,7 @@ class RobustSynthesis(ComfyExtension):
 
     async def on_load(self) -> None:
         runtime.register_classifier_folder()
+        runtime.register_routes()
         runtime.provide_example_pictures()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

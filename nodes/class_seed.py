@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from comfy_api.latest import io
+from torch import Tensor
 
-from ..synthesis import class_seeds, natural_noise, parse_class_expression
+from ..models import RobustClassifier
+from ..synthesis import Mix, class_seeds, parse_class_expression, photo_noise
+from ..synthesis.ascent import Callback
+from ..synthesis.seeds import best_of as best
+from ..synthesis.tasks.classify import unlikeliness
 from . import runtime
 from .sockets import CATEGORY, classifier_input, seed_input, seeds_of_batch, target_class_input
 from .tensors import images_to_comfy
 
+SMALLEST_SIDE = 16
+AUTOMATIC = "automatic"
 CLASS_GAUSSIAN = "class gaussian"
 NATURAL_NOISE = "natural noise"
 
@@ -32,13 +41,19 @@ class RobustClassSeed(io.ComfyNode):
                 ),
                 io.Int.Input(
                     "width",
-                    default=96,
-                    min=16,
+                    default=0,
+                    min=0,
                     max=4096,
-                    tooltip="Width of the pictures, in pixels. The bundled "
-                    "classifiers were trained at 96; larger pictures are smooth, not more detailed.",
+                    tooltip="Width of the pictures, in pixels. 0: as wide as those the classifier was trained on, 96 "
+                    "for the bundled ones, 224 for ImageNet's. Larger pictures are smooth, not more detailed.",
                 ),
-                io.Int.Input("height", default=96, min=16, max=4096, tooltip="Height of the pictures, in pixels."),
+                io.Int.Input(
+                    "height",
+                    default=0,
+                    min=0,
+                    max=4096,
+                    tooltip="Height of the pictures, in pixels. 0: the classifier's own.",
+                ),
                 io.Int.Input("batch_size", default=1, min=1, max=256, tooltip="How many pictures."),
                 seed_input(
                     "The same seed gives the same pictures. Picture n of a batch (from 0) is the picture that "
@@ -46,10 +61,21 @@ class RobustClassSeed(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "method",
-                    options=[CLASS_GAUSSIAN, NATURAL_NOISE],
+                    options=[AUTOMATIC, CLASS_GAUSSIAN, NATURAL_NOISE],
                     tooltip="class gaussian: drawn from the mean and the covariance of the class's training pictures. "
-                    "natural noise: the spectrum and the colours of photographs, no class; for classifiers "
-                    "without class seeds, or for surprises.",
+                    "natural noise: the spectrum, contrast and colours of photographs, no class; for classifiers "
+                    "without class seeds, or for surprises. automatic: the first where the classifier has seeds for "
+                    "the class, else the second.",
+                ),
+                io.Int.Input(
+                    "best_of",
+                    default=1,
+                    min=1,
+                    max=64,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Draw so many for each picture and keep the one in which the classifier sees most of the "
+                    "class. Natural noise gains most from it: 8 is a good number.",
                 ),
             ],
             outputs=[io.Image.Output("image", tooltip="The start pictures. Wire them into Translate to Class.")],
@@ -65,18 +91,49 @@ class RobustClassSeed(io.ComfyNode):
         batch_size: int,
         seed: int,
         method: str,
+        best_of: int = 1,
     ) -> io.NodeOutput:
+        robust = classifier.robust
+        width, height = (side or robust.input_size for side in (width, height))
+        if min(width, height) < SMALLEST_SIDE:
+            raise ValueError(f"{width} x {height} pixels are too few: take {SMALLEST_SIDE} or more, or 0.")
         random_seeds = seeds_of_batch(seed, batch_size)
+        # Natural noise has no class, and is not chosen for one where only one is drawn.
+        needs_class = method != NATURAL_NOISE or best_of > 1
+        mix = parse_class_expression(target_class, robust.card.labels) if needs_class else None
         # Out of inference mode the pictures are ordinary tensors, usable by any node that takes gradients.
         with torch.inference_mode(False):
-            if method == NATURAL_NOISE:
-                pictures = natural_noise(height, width, random_seeds)
-            else:
-                robust = classifier.robust
-                if robust.seeds is None:
-                    raise ValueError(
-                        f"The classifier '{robust.card.title}' has no class seeds. Choose the method '{NATURAL_NOISE}'."
-                    )
-                mix = parse_class_expression(target_class, robust.labels)
-                pictures = class_seeds(robust.seeds, mix, height, width, random_seeds)
-            return io.NodeOutput(runtime.to_intermediate(images_to_comfy(pictures)))
+            draw = _drawing(robust, mix, height, width, method)
+            pictures = draw(random_seeds)
+            if mix is None or best_of == 1:
+                return io.NodeOutput(runtime.to_intermediate(images_to_comfy(pictures)))
+
+            def choose(chunk: Tensor, part: slice, report: Callback) -> Tensor:
+                def on_device(seeds: Sequence[int]) -> Tensor:
+                    return draw(seeds).to(chunk)
+
+                return best(best_of, on_device, unlikeliness(robust, mix), random_seeds[part], report)
+
+            return io.NodeOutput(images_to_comfy(runtime.synthesize(classifier, pictures, best_of, choose)))
+
+
+def _drawing(
+    robust: RobustClassifier, mix: Mix | None, height: int, width: int, method: str
+) -> Callable[[Sequence[int]], Tensor]:
+    """What draws pictures for random seeds.
+
+    Raises:
+        ValueError: class seeds are asked for, and the classifier has none for the class.
+    """
+    seeds = robust.seeds
+    if mix is not None and method != NATURAL_NOISE:
+        wanted = [index for index, weight in mix.weights if weight > 0]
+        if seeds is not None and set(wanted) <= set(seeds.classes) and (wanted or method == CLASS_GAUSSIAN):
+            return lambda random_seeds: class_seeds(seeds, mix, height, width, random_seeds)
+        if method == CLASS_GAUSSIAN:
+            raise ValueError(
+                f"The classifier '{robust.card.title}' has no class seeds for this. Choose the method '{AUTOMATIC}' or "
+                f"'{NATURAL_NOISE}', or give it seeds with Fit Class Seeds."
+            )
+        runtime.say("The classifier has no seeds for this class: starting from natural noise.")
+    return lambda random_seeds: photo_noise(height, width, random_seeds)

@@ -8,7 +8,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..synthesis import fit_seeds, parse_class_expression
+from ..synthesis import fit_seeds, parse_class_expression, pictures_in, seed_size
 from . import runtime
 from .sockets import CATEGORY, RobustClassifierSocket, classifier_input, target_class_input
 from .tensors import images_from_comfy
@@ -30,9 +30,17 @@ class RobustFitSeeds(io.ComfyNode):
                     "image",
                     tooltip="A batch of pictures of the class; ten or more, unlike each other, are a good start. They "
                     "are shrunk to a quarter of the classifier's size, so blurry pictures do. With one, every "
-                    "seed is the same.",
+                    "seed is the same. Not read where a folder is given.",
+                    optional=True,
                 ),
                 target_class_input("The class whose seeds these pictures become: one name, or a number."),
+                io.String.Input(
+                    "folder",
+                    default="",
+                    optional=True,
+                    tooltip="Instead of image: a folder of pictures inside ComfyUI's input folder, for instance "
+                    "my_churches. Any sizes, all of them at once.",
+                ),
             ],
             outputs=[
                 RobustClassifierSocket.Output(
@@ -44,12 +52,31 @@ class RobustFitSeeds(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, classifier: runtime.LoadedClassifier, image: Tensor, target_class: str) -> io.NodeOutput:
+    def fingerprint_inputs(cls, folder: str = "", **_others: object) -> object:
+        # Other pictures may lie in the folder since the last run.
+        place = runtime.input_folder(folder) if folder.strip() else None
+        if place is None or not place.is_dir():
+            return folder
+        return sorted((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in place.iterdir())
+
+    @classmethod
+    def execute(
+        cls,
+        classifier: runtime.LoadedClassifier,
+        image: Tensor | None = None,
+        target_class: str = "",
+        folder: str = "",
+    ) -> io.NodeOutput:
         robust = classifier.robust
-        mix = parse_class_expression(target_class, robust.labels)
+        mix = parse_class_expression(target_class, robust.card.labels)
         if len(mix.weights) != 1 or mix.weights[0][1] < 0:
             raise ValueError(f"'{target_class}' is not one class: seeds are fitted for one at a time.")
+        if image is None and not folder.strip():
+            raise ValueError("There are no pictures to fit seeds to: connect image, or name a folder.")
         with torch.inference_mode(False):
-            images = images_from_comfy(image.clone())
+            if image is None or folder.strip():
+                images = pictures_in(runtime.input_folder(folder), *seed_size(robust.seeds, robust.input_size))
+            else:
+                images = images_from_comfy(image.clone())
             seeds = fit_seeds(images, mix.weights[0][0], robust.seeds, robust.input_size)
             return io.NodeOutput(replace(classifier, robust=robust.with_seeds(seeds)))

@@ -70,7 +70,7 @@ class RobustInpaint(io.ComfyNode):
     ) -> io.NodeOutput:
         robust = classifier.robust
         settings = read_preset(preset, _PRESETS, INPAINT_PAPER)
-        mix = parse_class_expression(target_class, robust.labels) if target_class.strip() else None
+        mix = parse_class_expression(target_class, robust.card.labels) if target_class.strip() else None
         if settings.fill == "class seed" and robust.seeds is None:
             raise ValueError(f"The classifier '{robust.card.title}' has no class seeds. Choose another fill.")
 

@@ -16,13 +16,16 @@ import comfy.model_patcher
 import comfy.utils
 import folder_paths
 import torch
+from aiohttp import web
 from comfy_execution.utils import get_executing_context
 from PIL import Image
 from server import PromptServer
 from torch import Tensor
 
-from ..models import RobustClassifier, load_classifier, save_classifier
-from ..models.catalog import EXTENSION, bundled_classifiers, user_classifiers
+from ..models import RobustClassifier, open_classifier, save_classifier
+from ..models.catalog import EXTENSION, EXTENSIONS, Choice, HubFile, choices, find
+from ..models.class_lists import class_list
+from ..models.hub import download
 from ..synthesis.ascent import Callback
 from ..synthesis.views import TILES_AT_ONCE, working_size
 
@@ -33,6 +36,7 @@ FOLDER = "robust_classifiers"
 EXAMPLES = Path(__file__).parent.parent / "workflows" / "assets"
 EXAMPLE_PREFIX = "robust_"
 PREVIEW_SECONDS = 0.25
+DOWNLOAD_WORDS_SECONDS = 1.0
 PREVIEW_PICTURES = 16
 PREVIEW_SIDE = 512
 # Of a picture at full size, while it climbs.
@@ -57,7 +61,24 @@ Work = Callable[[Tensor, slice, Callback], Tensor]
 def register_classifier_folder() -> None:
     """Make `ComfyUI/models/robust_classifiers` a model folder of its own, listing only what this pack reads."""
     folder_paths.add_model_folder_path(FOLDER, str(Path(folder_paths.models_dir) / FOLDER))
-    folder_paths.folder_names_and_paths[FOLDER][1].add(EXTENSION)
+    folder_paths.folder_names_and_paths[FOLDER][1].update(EXTENSIONS)
+
+
+def register_routes() -> None:
+    """Tell the front end what to show beside the names of classifiers, and the class names of one."""
+    # ComfyUI's nodes can be used without its server.
+    server = getattr(PromptServer, "instance", None)
+    if server is None:
+        return
+
+    @server.routes.get("/robust_synthesis/classifiers")
+    async def notes(_request: web.Request) -> web.Response:
+        return web.json_response({name: choice.note for name, choice in classifier_choices().items()})
+
+    @server.routes.get("/robust_synthesis/classes")
+    async def classes(request: web.Request) -> web.Response:
+        names, message = class_list(request.query.get("classifier", ""), _classifier_folders())
+        return web.json_response({"classes": names, "message": message})
 
 
 def provide_example_pictures() -> None:
@@ -74,18 +95,39 @@ def provide_example_pictures() -> None:
         logging.warning("Robust Synthesis could not put its example pictures into %s: %s", target, error)
 
 
-def classifier_choices() -> dict[str, Path]:
-    """All classifiers that can be loaded: the bundled ones by name, then the user's by file name."""
-    folders = [Path(folder) for folder in folder_paths.get_folder_paths(FOLDER)]
-    return bundled_classifiers() | user_classifiers(folders)
+def classifier_choices() -> dict[str, Choice]:
+    """All classifiers that can be loaded: the bundled ones, the user's files, those on the Hub."""
+    return choices(_classifier_folders())
 
 
-def load(path: Path) -> LoadedClassifier:
-    """Read a classifier and hand its memory to ComfyUI, in the precision ComfyUI prefers for the device."""
-    device = mm.get_torch_device()
+def classifier_choice(name: str) -> Choice:
+    """The classifier of a name.
+
+    Raises:
+        LookupError: there is none; the message has the nearest names.
+    """
+    return find(name, _classifier_folders())
+
+
+def load(choice: Choice) -> LoadedClassifier:
+    """Read a classifier, after downloading it if it is not here, and hand its memory to ComfyUI.
+
+    The weights are in the precision ComfyUI prefers for the device. What was done besides is said on the node.
+
+    Raises:
+        DownloadError: it is not here, and could not be downloaded.
+        CheckpointError: the file is not a classifier this pack can read.
+    """
     # Tensors made in inference mode could never take part in a backward pass.
     with torch.inference_mode(False):
-        robust = load_classifier(path)
+        fetched = choice.hub if choice.path is None else None
+        path = choice.path or _download(choice.hub)
+        if fetched:
+            say(f"{fetched.filename} is here. Reading it ...")
+        opened = open_classifier(path, choice.hub.about if choice.hub else None)
+        if opened.notes:
+            say("\n".join(opened.notes))
+        robust, device = opened.classifier, mm.get_torch_device()
         size = sum(parameter.numel() for parameter in robust.parameters())
         dtype = mm.unet_dtype(device, model_params=size, supported_dtypes=[torch.bfloat16, torch.float32])
         # float16 is left out even when asked for by a flag: small gradients vanish in it.
@@ -93,7 +135,7 @@ def load(path: Path) -> LoadedClassifier:
         patcher = comfy.model_patcher.CoreModelPatcher(
             robust, load_device=device, offload_device=mm.unet_offload_device()
         )
-    return LoadedClassifier(robust, patcher, path)
+    return LoadedClassifier(robust, patcher, opened.source)
 
 
 def save(loaded: LoadedClassifier, name: str) -> Path:
@@ -111,7 +153,7 @@ def save(loaded: LoadedClassifier, name: str) -> Path:
     Raises:
         ValueError: a name that is empty, or that leads out of the folder.
     """
-    folder = Path(folder_paths.get_folder_paths(FOLDER)[0]).resolve()
+    folder = _classifier_folders()[0].resolve()
     stem = name.strip().removesuffix(EXTENSION)
     place = (folder / f"{stem}{EXTENSION}").resolve()
     own_name = place.name.removesuffix(EXTENSION)
@@ -123,8 +165,21 @@ def save(loaded: LoadedClassifier, name: str) -> Path:
         number += 1
     # The weights in memory may have been rounded to what suits the device.
     with torch.inference_mode(False):
-        original = load_classifier(loaded.source)
+        original = open_classifier(loaded.source).classifier
         save_classifier(original.with_seeds(loaded.robust.seeds) if loaded.robust.seeds else original, place)
+    return place
+
+
+def input_folder(name: str) -> Path:
+    """A folder inside ComfyUI's input folder.
+
+    Raises:
+        ValueError: a name that leads out of it.
+    """
+    inputs = Path(folder_paths.get_input_directory()).resolve()
+    place = (inputs / name.strip()).resolve()
+    if not place.is_relative_to(inputs):
+        raise ValueError(f"'{name}' is not inside ComfyUI's input folder: put the folder with your pictures there.")
     return place
 
 
@@ -201,6 +256,25 @@ def synthesize(
 def to_intermediate(image: Tensor) -> Tensor:
     """An IMAGE where, and in the precision in which, ComfyUI keeps what passes between nodes."""
     return image.to(device=mm.intermediate_device(), dtype=mm.intermediate_dtype())
+
+
+def _classifier_folders() -> list[Path]:
+    return [Path(folder) for folder in folder_paths.get_folder_paths(FOLDER)]
+
+
+def _download(file: HubFile) -> Path:
+    bar = comfy.utils.ProgressBar(round(file.megabytes * 1e6))
+    last = 0.0
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        mm.throw_exception_if_processing_interrupted()
+        bar.update_absolute(done, total)
+        if time.monotonic() - last >= DOWNLOAD_WORDS_SECONDS:
+            last = time.monotonic()
+            say(f"Downloading {file.filename}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+    return download(file, _classifier_folders()[0], report)
 
 
 def _run(loaded: LoadedClassifier, images: Tensor, part: slice, work: Work, report: Callback, enlarged: int) -> Tensor:

@@ -95,7 +95,7 @@ class RobustTranslate(io.ComfyNode):
     ) -> io.NodeOutput:
         settings = read_preset(preset, TRANSLATE_PRESETS, _PAPER)
         own_guess = settings == TRANSLATE_PRESETS["refine"] and not target_class.strip()
-        mix = None if own_guess else parse_class_expression(target_class, classifier.robust.labels)
+        mix = None if own_guess else parse_class_expression(target_class, classifier.robust.card.labels)
         images = images_from_comfy(image)
         masks = None if mask is None else mask_from_comfy(mask, *images.shape[2:])
         if masks is not None:

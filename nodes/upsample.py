@@ -71,7 +71,7 @@ class RobustUpsample(io.ComfyNode):
     ) -> io.NodeOutput:
         robust = classifier.robust
         settings = read_preset(preset, _PRESETS, UPSAMPLE_PAPER)
-        mix = parse_class_expression(target_class, robust.labels) if target_class.strip() else None
+        mix = parse_class_expression(target_class, robust.card.labels) if target_class.strip() else None
         images = images_from_comfy(image)
         count, _, height, width = images.shape
         runtime.refuse_beyond_memory(classifier, count, height * factor, width * factor)

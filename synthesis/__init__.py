@@ -6,7 +6,8 @@ from .constraints import NORMS, Consistency, Constraint, composite
 from .feature_expression import parse_feature_expression
 from .mix import ExpressionError, Mix
 from .objectives import OBJECTIVES, class_loss, feature_loss, penalised
-from .seeds import class_seeds, fit_seeds, natural_noise
+from .picture_folder import pictures_in
+from .seeds import best_of, class_seeds, fit_seeds, natural_noise, photo_noise, seed_size
 from .settings import ClimbSettings
 from .surround import surround
 from .tasks import (
@@ -60,6 +61,7 @@ __all__ = [
     "TranslateSettings",
     "UpsampleSettings",
     "ascend",
+    "best_of",
     "class_loss",
     "class_seeds",
     "classify",
@@ -72,7 +74,10 @@ __all__ = [
     "parse_class_expression",
     "parse_feature_expression",
     "penalised",
+    "photo_noise",
+    "pictures_in",
     "region_features",
+    "seed_size",
     "surround",
     "translate",
     "upsample",

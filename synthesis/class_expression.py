@@ -8,6 +8,9 @@ from collections.abc import Sequence
 
 from .mix import ExpressionError, Mix, mixed, read_weight
 
+Classes = Sequence[Sequence[str]]
+"""For each class its name, then further names."""
+
 
 def parse_class_expression(text: str, labels: Sequence[str]) -> Mix:
     """Read a class expression.
@@ -15,40 +18,53 @@ def parse_class_expression(text: str, labels: Sequence[str]) -> Mix:
     Terms are separated by commas. A term is a class name or number, with an optional weight after a colon and an
     optional minus before it. Names match without case, spaces, underscores or hyphens.
 
+    Args:
+        text: the expression.
+        labels: for each class its name, and further names for it after commas (`tench, Tinca tinca`).
+
     Raises:
-        ExpressionError: an empty text, an unknown class, a weight that is no number or out of range.
+        ExpressionError: an empty text, an unknown class, a name that several classes share and none has first, a
+            weight that is no number or out of range.
     """
-    terms = [_term(term.strip(), labels) for term in text.split(",") if term.strip()]
+    classes = [[name.strip() for name in label.split(",")] for label in labels]
+    terms = [_term(term.strip(), classes) for term in text.split(",") if term.strip()]
     if not terms:
-        raise ExpressionError(f"Write a class, for instance '{labels[0]}'. {_known(labels)}")
-    return mixed(terms, dict(enumerate(labels)))
+        raise ExpressionError(f"Write a class, for instance '{classes[0][0]}'. {_known(classes)}")
+    return mixed(terms, {index: names[0] for index, names in enumerate(classes)})
 
 
-def _term(term: str, labels: Sequence[str]) -> tuple[int, float]:
-    exact = _find(term, labels)
+def _term(term: str, classes: Classes) -> tuple[int, float]:
+    exact = _find(term, classes)
     if exact is not None:
         return exact, 1.0
     name, colon, number = term.rpartition(":")
     weight = 1.0
     if colon:
-        weight = read_weight(number, term, labels[0])
+        weight = read_weight(number, term, classes[0][0])
         term = name.strip()
     if term.startswith("-"):
         term, weight = term[1:].strip(), -weight
-    index = _find(term, labels)
+    index = _find(term, classes)
     if index is None:
-        raise ExpressionError(_unknown(term, labels))
+        raise ExpressionError(_unknown(term, classes))
     return index, weight
 
 
-def _find(name: str, labels: Sequence[str]) -> int | None:
-    wanted = _plain(name)
-    for index, label in enumerate(labels):
-        # A leading minus is part of the expression, never of a name.
-        if _plain(label) == wanted and not name.startswith("-"):
-            return index
+def _find(name: str, classes: Classes) -> int | None:
+    # A leading minus is part of the expression, never of a name.
+    if not name.startswith("-"):
+        wanted = _plain(name)
+        named = [index for index, names in enumerate(classes) if wanted == _plain(names[0])]
+        also_named = [index for index, names in enumerate(classes) if wanted in map(_plain, names[1:])]
+        if named:
+            return named[0]
+        if len(also_named) > 1:
+            several = " or ".join(f"'{classes[index][0]}'" for index in also_named)
+            raise ExpressionError(f"'{name}' may be {several}: write which.")
+        if also_named:
+            return also_named[0]
     # Python refuses to read numbers of thousands of digits.
-    if name.isascii() and name.isdigit() and len(name) < 10 and int(name) < len(labels):
+    if name.isascii() and name.isdigit() and len(name) < 10 and int(name) < len(classes):
         return int(name)
     return None
 
@@ -57,17 +73,18 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_\-]+", "", name).casefold()
 
 
-def _unknown(name: str, labels: Sequence[str]) -> str:
+def _unknown(name: str, classes: Classes) -> str:
     if name.isdigit():
-        return f"There is no class number {name}: this classifier's classes are 0 to {len(labels) - 1}."
-    plain = {_plain(label): label for label in labels}
-    near = difflib.get_close_matches(_plain(name), plain, n=3, cutoff=0.5)
-    near += [key for key in plain if len(_plain(name)) >= 3 and _plain(name) in key and key not in near]
+        return f"There is no class number {name}: this classifier's classes are 0 to {len(classes) - 1}."
+    first = {_plain(other): names[0] for names in reversed(classes) for other in reversed(names)}
+    near = difflib.get_close_matches(_plain(name), first, n=3, cutoff=0.5)
+    near += [key for key in first if len(_plain(name)) >= 3 and _plain(name) in key and key not in near]
     if near:
-        return f"There is no class '{name}'. Did you mean {' or '.join(plain[key] for key in near[:4])}?"
-    return f"There is no class '{name}'. {_known(labels)}"
+        names = dict.fromkeys(first[key] for key in near)
+        return f"There is no class '{name}'. Did you mean {' or '.join(list(names)[:4])}?"
+    return f"There is no class '{name}'. {_known(classes)}"
 
 
-def _known(labels: Sequence[str], most: int = 24) -> str:
-    more = f" and {len(labels) - most} more" if len(labels) > most else ""
-    return f"This classifier knows: {', '.join(labels[:most])}{more}."
+def _known(classes: Classes, most: int = 24) -> str:
+    more = f" and {len(classes) - most} more" if len(classes) > most else ""
+    return f"This classifier knows: {', '.join(names[0] for names in classes[:most])}{more}."

@@ -216,7 +216,7 @@ def test_each_fault_of_the_tensors_is_named(saved: Path) -> None:
         ({"architecture": None}, "no architecture"),
         ({"labels": ["a", "b"]}, "class seeds are for [0, 1, 2], not for some of its 2 classes"),
         ({"labels": ["a", "b"], "seeds": {"grain": 4}}, "class seeds do not fit 2 classes"),
-        ({"labels": ["a", "b", "c", "d"]}, "its shapes do not fit: fc.bias is [3] instead of [4]"),
+        ({"labels": ["a", "b", "c", "d"]}, "its tensors do not fit its architecture: fc.bias is [3] instead of [4]"),
         ({"labels": []}, "no list of labels"),
         ({"labels": "abc"}, "no list of labels"),
         ({"labels": ["alone"]}, "two or more"),

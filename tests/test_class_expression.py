@@ -106,3 +106,18 @@ def test_any_text_is_read_or_answered(text: str) -> None:
         vector = mix.vector(len(LABELS))
         assert vector.isfinite().all()
         assert {index for index, _ in mix.weights} == set(vector.nonzero().flatten().tolist())
+
+
+def test_further_names_of_a_class_mean_the_class() -> None:
+    labels = ["tench, Tinca tinca", "lesser panda, red panda, panda", "giant panda, panda, panda bear", "crane bird"]
+    assert parse_class_expression("Tinca_Tinca:2, -giant panda", labels).weights == ((0, 2.0), (2, -1.0))
+    with pytest.raises(ExpressionError, match="'panda' may be 'lesser panda' or 'giant panda': write which"):
+        parse_class_expression("panda", labels)
+    with pytest.raises(ExpressionError, match="Did you mean tench"):
+        parse_class_expression("Tinka tinca", labels)
+    with pytest.raises(ExpressionError, match="'tench' cancel"):
+        parse_class_expression("tench, -0", labels)
+
+
+def test_a_first_name_goes_before_a_further_one() -> None:
+    assert parse_class_expression("horn", ["cornet, horn", "horn"]).weights == ((1, 1.0),)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Saved workflows hold these names.
 INPUTS = {
     "RobustLoadClassifier": ["classifier"],
-    "RobustClassSeed": ["classifier", "target_class", "width", "height", "batch_size", "seed", "method"],
+    "RobustClassSeed": ["classifier", "target_class", "width", "height", "batch_size", "seed", "method", "best_of"],
     "RobustTranslate": ["classifier", "image", "target_class", "preset", "seed", "mask"],
     "RobustInpaint": ["classifier", "image", "mask", "target_class", "preset", "seed"],
     "RobustUpsample": ["classifier", "image", "factor", "target_class", "preset"],
@@ -31,7 +31,7 @@ INPUTS = {
     ],
     "RobustFeatures": ["classifier", "image", "count", "mask"],
     "RobustClassify": ["classifier", "image", "top_k"],
-    "RobustFitSeeds": ["classifier", "image", "target_class"],
+    "RobustFitSeeds": ["classifier", "target_class", "image", "folder"],
     "RobustSaveClassifier": ["classifier", "filename"],
 }
 LENGTHS = ["steps", "step_size", "epsilon", "norm"]
@@ -115,11 +115,11 @@ def test_the_pack_registers_its_folder_and_reads_a_users_file(pack: ModuleType) 
 
     choices = pack.RobustLoadClassifier.GET_NODE_INFO_V1()["input"]["required"]["classifier"][1]["options"]
 
-    assert choices == ["canvas", "seasons", "styles", "mine/sunny.safetensors"]
+    assert choices[:5] == ["canvas", "seasons", "styles", "mine/sunny.safetensors", "resnet50_l2_eps3"]
     loaded = pack.RobustLoadClassifier.execute("mine/sunny.safetensors").result[0]
     assert loaded.robust.labels == ("summer", "winter")
-    with pytest.raises(ValueError, match=r"no classifier 'gone'.*canvas"):
-        pack.RobustLoadClassifier.execute("gone")
+    with pytest.raises(LookupError, match="no classifier named 'canvass'. Did you mean canvas"):
+        pack.RobustLoadClassifier.execute("canvass")
 
 
 def seeds(pack: ModuleType, classifier: object, count: int, seed: int = 3, method: str = "class gaussian") -> Tensor:

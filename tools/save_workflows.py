@@ -15,8 +15,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from playwright.sync_api import Page
+
+from robust_synthesis.models.catalog import hub_classifiers
+from robust_synthesis.synthesis import photo_noise
 
 from .client import ComfyClient, Result
 from .editor import chromium, open_editor, saved_graph
@@ -37,7 +40,7 @@ _BUILD = """([id, nodes, groups]) => {
     app.graph.clear()
     app.graph.id = id
     const made = {}
-    for (const { key, type, title, place, size, values, muted } of nodes) {
+    for (const { key, type, title, place, size, values, muted, model } of nodes) {
         const node = LiteGraph.createNode(type)
         if (title) node.title = title
         app.graph.add(node)
@@ -49,6 +52,7 @@ _BUILD = """([id, nodes, groups]) => {
         node.pos = place
         node.setSize(size)
         if (type.startsWith("Robust")) node.properties.cnr_id = "robust-synthesis"
+        if (model) node.properties.models = [model]
         if (muted) node.mode = LiteGraph.NEVER
         made[key] = node
     }
@@ -80,16 +84,41 @@ def main() -> None:
 
 
 def _save(example: Example, page: Page, client: ComfyClient) -> None:
-    nodes = [asdict(node) for node in example.nodes]
+    nodes = [{**asdict(node), "model": _model(node.model)} for node in example.nodes]
     groups = [asdict(group) for group in example.groups]
     page.evaluate(_BUILD, [str(uuid.uuid5(_NAMESPACE, example.name)), nodes, groups])
     graph = saved_graph(page)
     # Without a stored viewport the editor shows the whole graph, whatever the size of the window.
     graph["extra"].pop("ds", None)
-    result = client.run(convert(graph, client.object_info()))
     place = WORKFLOWS / f"{example.name}.json"
     place.write_text(json.dumps(graph, indent=2, ensure_ascii=False) + "\n", "utf-8", newline="\n")
-    _thumbnail(example, result, client).save(place.with_suffix(".jpg"), quality=85, optimize=True)
+    if example.needs:
+        thumbnail = _start(example)
+    else:
+        thumbnail = _thumbnail(example, client.run(convert(graph, client.object_info())), client)
+    thumbnail.save(place.with_suffix(".jpg"), quality=85, optimize=True)
+
+
+def _model(name: str) -> dict[str, str] | None:
+    if not name:
+        return None
+    file = hub_classifiers()[name]
+    return {"name": file.filename, "url": file.url, "directory": "robust_classifiers"}
+
+
+def _start(example: Example) -> Image.Image:
+    """Where an example starts that cannot run here, and what it needs."""
+    if example.before:
+        start = Image.open(ASSETS / example.before).convert("RGB")
+    else:
+        noise = (photo_noise(224, 224, range(1, 5)) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        start = _sheet([Image.fromarray(picture) for picture in noise], 2)
+    start = ImageOps.fit(start, (512, 420), Image.Resampling.LANCZOS)
+    card = Image.new("RGB", (512, 480), "#202428")
+    card.paste(start)
+    words = ImageDraw.Draw(card)
+    words.text((256, 450), f"needs {example.needs}", "white", ImageFont.load_default(18), anchor="mm")
+    return card
 
 
 def _thumbnail(example: Example, result: Result, client: ComfyClient) -> Image.Image:

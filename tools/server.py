@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 import urllib.error
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -42,6 +42,7 @@ class ComfyServer:
         log: Path,
         *,
         arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
         port: int | None = None,
         timeout: float = 300,
     ) -> Iterator[ComfyServer]:
@@ -51,6 +52,7 @@ class ComfyServer:
             base: ComfyUI's base directory; made, with this pack in it, where it does not exist.
             log: the file that gets what the server prints.
             arguments: further command-line arguments for ComfyUI.
+            environment: variables that it gets besides this process's own.
             port: the port to listen on; a free one if None.
             timeout: seconds until a server that does not answer is given up.
 
@@ -64,7 +66,7 @@ class ComfyServer:
         # other server with the same base.
         with tempfile.TemporaryDirectory(prefix="comfyui-", ignore_cleanup_errors=True) as scratch:
             command = [sys.executable, str(locate() / "main.py"), *_flags(base, port, scratch), *arguments]
-            with log.open("wb") as output, _running(command, output.fileno()) as process:
+            with log.open("wb") as output, _running(command, output.fileno(), environment or {}) as process:
                 server = cls(process, f"http://127.0.0.1:{port}", base, log)
                 server._await_answer(timeout)
                 yield server
@@ -107,13 +109,13 @@ def _flags(base: Path, port: int, scratch: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], output: int) -> Iterator[subprocess.Popen[bytes]]:
+def _running(command: list[str], output: int, environment: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
-        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONIOENCODING": "utf-8", **environment},
     )
     try:
         yield process

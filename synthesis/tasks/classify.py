@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...models import RobustClassifier
 from ..mix import Mix
+from ..objectives import Loss, class_loss
 from ..views import whole
 
 
@@ -23,3 +24,14 @@ def target_weights(classifier: RobustClassifier, mix: Mix | None, images: Tensor
         return mix.vector(len(classifier.labels))[None].to(images)
     guesses = classify(classifier, images).argmax(1)
     return torch.nn.functional.one_hot(guesses, len(classifier.labels)).to(images)
+
+
+def unlikeliness(classifier: RobustClassifier, mix: Mix) -> Loss:
+    """How little of a mix the classifier sees in pictures `[B, 3, H, W]`, any H and W: their cross-entropy, `[B]`."""
+
+    def loss(images: Tensor) -> Tensor:
+        view = whole(images, classifier.input_size)
+        weights = target_weights(classifier, mix, images)
+        return class_loss(classifier, weights, "cross-entropy")(view.look(images))
+
+    return loss

@@ -21,6 +21,8 @@ class Node:
     values: Values = field(default_factory=dict)
     inputs: dict[str, tuple[str, int]] = field(default_factory=dict)
     muted: bool = False
+    model: str = ""
+    """The classifier on the Hub that a loader names, for the editor's dialog of missing models."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,8 @@ class Example:
     nodes: Sequence[Node]
     groups: Sequence[Group]
     before: str = ""
+    needs: str = ""
+    """What has to be downloaded before it can run; its thumbnail says so instead of showing a result."""
 
 
 CHOOSE, WORK, LOOK = "#3f789e", "#88A", "#8A8"

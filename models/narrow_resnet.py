@@ -1,0 +1,84 @@
+"""The network of the bundled classifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from .network import ClimbableNetwork
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions and a shortcut; a strided shortcut averages, which leaves no checkerboard."""
+
+    def __init__(self, channels: int, width: int, stride: int, activation: Callable[[], nn.Module]) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.activation = activation()
+        # ceil_mode keeps the shortcut as large as the strided convolution when a side is odd.
+        self.pool = nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False) if stride == 2 else nn.Identity()
+        self.downsample = (
+            nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
+            if stride == 2 or channels != width
+            else nn.Identity()
+        )
+
+    def before_activation(self, x: Tensor) -> Tensor:
+        y = self.activation(self.bn1(self.conv1(x)))
+        result: Tensor = self.bn2(self.conv2(y)) + self.downsample(self.pool(x))
+        return result
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.activation(self.before_activation(x))
+        return result
+
+
+class NarrowResNet(ClimbableNetwork):
+    """A small residual network for small pictures: 3x3 stem, no max-pool, one stage per width.
+
+    Tensor names are those of torchvision's ResNet.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        widths: tuple[int, ...],
+        blocks: tuple[int, ...],
+        stem_stride: int,
+        activation: Callable[[], nn.Module],
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, widths[0], 3, stem_stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(widths[0])
+        self.activation = activation()
+        self.stages: list[str] = []
+        channels = widths[0]
+        for index, (width, depth) in enumerate(zip(widths, blocks, strict=True), start=1):
+            stage = nn.Sequential()
+            for block in range(depth):
+                stride = 2 if index > 1 and block == 0 else 1
+                stage.append(BasicBlock(channels, width, stride, activation))
+                channels = width
+            self.stages.append(f"layer{index}")
+            self.add_module(f"layer{index}", stage)
+        self.fc = nn.Linear(channels, classes)
+
+    @property
+    def head(self) -> nn.Linear:
+        return self.fc
+
+    def before_last_activation(self, x: Tensor) -> Tensor:
+        x = self.activation(self.bn1(self.conv1(x)))
+        *blocks, last = [block for stage in self.stages for block in self.get_submodule(stage).children()]
+        for block in blocks:
+            x = block(x)
+        assert isinstance(last, BasicBlock)
+        return last.before_activation(x)
+
+    def last_activation(self, x: Tensor) -> Tensor:
+        result: Tensor = self.activation(x)
+        return result

@@ -1,0 +1,76 @@
+"""Checkpoints with random weights, laid out exactly as the public ones are."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from robust_synthesis.models.architectures import build_network
+
+# What the `robustness` library's networks for CIFAR call differently.
+CIFAR_NAMES = {"downsample": "shortcut", "fc.": "linear."}
+MEAN, STD = (0.4717, 0.4499, 0.3837), (0.2600, 0.2516, 0.2575)
+
+
+def random_network(architecture: str, classes: int, seed: int = 0) -> nn.Module:
+    """A network with random weights, each channel of its batch norms another."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = build_network({"name": architecture}, classes).eval()
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                nn.init.uniform_(module.weight, 0.5, 1.0)
+                nn.init.normal_(module.running_mean, std=0.1)
+                nn.init.uniform_(module.running_var, 0.8, 1.2)
+    return network
+
+
+def robustness_state(network: nn.Module, *, cifar: bool = False, wrapped: bool = False) -> OrderedDict[str, Tensor]:
+    """The state of the `robustness` library's AttackerModel in a DataParallel."""
+    state: OrderedDict[str, Tensor] = OrderedDict()
+    mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
+    state["module.normalizer.new_mean"], state["module.normalizer.new_std"] = mean, std
+    for owner in ("module.model.", "module.attacker.model."):
+        if "attacker" in owner:
+            state["module.attacker.normalize.new_mean"], state["module.attacker.normalize.new_std"] = mean, std
+        for name, tensor in network.state_dict().items():
+            if cifar:
+                for usual, foreign in CIFAR_NAMES.items():
+                    name = name.replace(usual, foreign)
+            state[f"{owner}{'model.' if wrapped else ''}{name}"] = tensor
+    return state
+
+
+def write_robustness_checkpoint(
+    path: Path,
+    architecture: str = "resnet50",
+    classes: int = 1000,
+    *,
+    old: bool = False,
+    legacy: bool = False,
+    wrapped: bool = False,
+    seed: int = 0,
+) -> nn.Module:
+    """Write a checkpoint as the `robustness` library does, with what training leaves in it; returns the network."""
+    network = random_network(architecture, classes, seed)
+    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
+    for parameter in network.parameters():
+        optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, 30)
+    content: dict[str, Any] = {
+        "state_dict" if old else "model": robustness_state(
+            network, cifar=architecture.startswith("cifar"), wrapped=wrapped
+        ),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+        "epoch": 90,
+        "amp": {"loss_scaler0": {"loss_scale": 65536.0, "unskipped": 12}},
+        "nat_prec1": 62.83,
+        "adv_prec1": torch.tensor(35.2),
+    }
+    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    return network

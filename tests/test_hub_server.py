@@ -1,0 +1,191 @@
+"""Choosing a classifier of the Hub in the real ComfyUI: download, conversion, generation; and what goes wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.checkpoint_layouts import write_robustness_checkpoint
+from tools.client import ComfyClient, Event, ExecutionError, InterruptedRunError, Prompt
+from tools.hub_server import HubServer
+from tools.server import ComfyServer
+
+# Of their files the catalogue has no hash: the Hub's own is what they are checked by.
+LARGE, SMALL = "resnet50_l2_eps0.5", "shufflenet_l2_eps3"
+HASHED = "resnet50_l2_eps3"
+_TEXT = (3).to_bytes(4, "big")
+
+
+@pytest.fixture(scope="module")
+def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
+    """A Hub with random weights, laid out as the real ones."""
+    folder = tmp_path_factory.mktemp("hub")
+    write_robustness_checkpoint(folder / "large.ckpt", "resnet50", legacy=True)
+    write_robustness_checkpoint(folder / "small.ckpt", "shufflenet_v2_x1_0", legacy=True)
+    files = {
+        f"{LARGE}.ckpt": (folder / "large.ckpt").read_bytes(),
+        f"{SMALL}.ckpt": (folder / "small.ckpt").read_bytes(),
+        f"{HASHED}.ckpt": b"not what it was when its hash was written down",
+    }
+    with HubServer(files) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def hub_comfyui(comfyui: Path, hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:  # noqa: ARG001
+    base = tmp_path_factory.mktemp("comfyui-with-hub")
+    with ComfyServer.start(base, base / "server.log", environment={"HF_ENDPOINT": hub.url}) as running:
+        yield running
+
+
+@pytest.fixture
+def client(hub_comfyui: ComfyServer) -> ComfyClient:
+    return ComfyClient(hub_comfyui.url)
+
+
+@pytest.fixture
+def models(hub_comfyui: ComfyServer) -> Path:
+    return hub_comfyui.base / "models" / "robust_classifiers"
+
+
+def generate(classifier: str, target: str, seed: int = 0) -> Prompt:
+    """What a beginner builds: everything else as the nodes have it."""
+    start = {"target_class": target, "width": 0, "height": 0, "batch_size": 1, "seed": seed, "method": "automatic"}
+    climb = {"target_class": target, "preset": "generate", "seed": 0}
+    return {
+        "load": {"class_type": "RobustLoadClassifier", "inputs": {"classifier": classifier}},
+        "start": {"class_type": "RobustClassSeed", "inputs": {"classifier": ["load", 0], **start}},
+        "made": {
+            "class_type": "RobustTranslate",
+            "inputs": {"classifier": ["load", 0], "image": ["start", 0], **climb},
+        },
+        "look": {"class_type": "PreviewImage", "inputs": {"images": ["made", 0]}},
+    }
+
+
+def words(events: list[Event], node: str = "load") -> list[str]:
+    texts = []
+    for event in events:
+        if event.kind == "binary" and event.image.startswith(_TEXT):
+            length = int.from_bytes(event.image[4:8], "big")
+            if event.image[8 : 8 + length].decode() == node:
+                texts.append(event.image[8 + length :].decode())
+    return texts
+
+
+def answer(server: ComfyServer, path: str) -> Any:
+    with urllib.request.urlopen(f"{server.url}/robust_synthesis/{path}") as response:
+        return json.load(response)
+
+
+def test_a_classifier_of_the_hub_is_downloaded_converted_and_generates(
+    hub: HubServer, hub_comfyui: ComfyServer, client: ComfyClient, models: Path
+) -> None:
+    options = client.object_info()["RobustLoadClassifier"]["input"]["required"]["classifier"][1]["options"]
+    assert options[:4] == ["canvas", "seasons", "styles", HASHED]
+    assert answer(hub_comfyui, "classifiers")[LARGE] == "on the Hub, 205 MB, not here yet"
+    names = answer(hub_comfyui, f"classes?classifier={LARGE}")["classes"]
+    assert len(names) == 1000
+    assert names[0] == ["tench", "Tinca tinca"]
+    # Looking at the list has downloaded nothing.
+    assert not hub.requests
+
+    result = client.run(generate(LARGE, "Granny Smith:0.7, macaw:0.3"))
+
+    (file,) = result.images("temp")
+    assert Image.open(io.BytesIO(client.view(file))).size == (224, 224)
+    told = words(result.events)
+    assert f"{LARGE}.ckpt is a resnet50 with 1000 classes, ImageNet's 1000 class names." in told[-1]
+    assert f"Converted to {LARGE}.safetensors: 51 MB instead of 205" in told[-1]
+    assert "no seeds for this class" in words(result.events, "start")[0]
+    states = [event.data["nodes"].get("load") for event in result.events if event.kind == "progress_state"]
+    values = [state["value"] for state in states if state and state["max"] > 1e6]
+    assert values == sorted(values)
+    assert values[-1] == len(hub.files[f"{LARGE}.ckpt"])
+    assert sorted(path.name for path in models.glob("*.*") if path.is_file()) == [
+        f"{LARGE}.ckpt",
+        f"{LARGE}.safetensors",
+    ]
+    assert answer(hub_comfyui, "classifiers")[LARGE] == "from the Hub, 51 MB, here"
+
+    # From now on neither the Hub nor the pickle is needed.
+    asked = len(hub.requests)
+    (models / f"{LARGE}.ckpt").unlink()
+    client.free()
+    client.run(generate(LARGE, "zebra", seed=1))
+    assert len(hub.requests) == asked
+    assert "no class 'zzebra'. Did you mean zebra" in failure(client, generate(LARGE, "zzebra"))
+
+
+def failure(client: ComfyClient, prompt: Prompt) -> str:
+    with pytest.raises(ExecutionError) as caught:
+        client.run(prompt)
+    # The server goes on.
+    client.run(generate("canvas", "church", seed=abs(hash(str(prompt))) % 1000))
+    message: str = caught.value.exception_message
+    return message
+
+
+def test_a_wrong_file_is_not_kept(hub: HubServer, client: ComfyClient, models: Path) -> None:
+    message = failure(client, generate(HASHED, "zebra"))
+    assert "SHA-256 differs" in message
+    assert f"{hub.url}/madrylab/robust-imagenet-models/resolve/" in message
+    assert str(models) in message
+    assert not [path for path in models.glob(f"**/{HASHED}*") if path.suffix != ".lock"]
+
+
+def test_what_is_not_on_the_hub_is_said(client: ComfyClient, models: Path) -> None:
+    message = failure(client, generate("resnet18_l2_eps5", "zebra"))
+    assert "there is no such file on the Hub" in message
+    assert "by hand" in message
+    assert not list(models.glob("resnet18*"))
+
+
+def test_a_cancelled_download_goes_on_where_it_stopped(hub: HubServer, client: ComfyClient, models: Path) -> None:
+    hub.faults.hold = 0.5
+    size, asked = len(hub.files[f"{SMALL}.ckpt"]), False
+
+    def cancel(event: Event) -> None:
+        nonlocal asked
+        state = event.data["nodes"].get("load") if event.kind == "progress_state" else None
+        if state and state["max"] > 1e6 and state["value"] > 0.45 * size and not asked:
+            asked = True
+            client.interrupt()
+
+    with pytest.raises(InterruptedRunError):
+        client.run(generate(SMALL, "zebra"), cancel)
+    assert not (models / f"{SMALL}.ckpt").exists()
+    hub.go_on()
+    client.run(generate(SMALL, "zebra"))
+    assert hub.downloads[-1].range
+    assert int(hub.downloads[-1].range.removeprefix("bytes=").split("-")[0]) > 0.3 * size
+    assert (models / f"{SMALL}.safetensors").is_file()
+
+
+def test_a_users_own_checkpoint_is_used(client: ComfyClient, models: Path, hub_comfyui: ComfyServer) -> None:
+    (models / "mine").mkdir(parents=True, exist_ok=True)
+    write_robustness_checkpoint(models / "mine" / "H2Z.pt", "cifar_resnet18", 2)
+    assert answer(hub_comfyui, "classes?classifier=mine/H2Z.pt")["message"].startswith("Run once")
+    client.run(generate("mine/H2Z.pt", "zebra"))
+    assert answer(hub_comfyui, "classes?classifier=mine/H2Z.pt")["classes"] == [["horse"], ["zebra"]]
+    # A workflow keeps the name it was saved with.
+    (models / "mine" / "H2Z.pt").unlink()
+    client.free()
+    client.run(generate("mine/H2Z.pt", "horse", seed=3))
+
+
+def test_a_pickle_that_would_run_code_is_refused(client: ComfyClient, models: Path, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    models.mkdir(parents=True, exist_ok=True)
+    (models / "evil.pt").write_bytes(f"cposix\nsystem\n(Vtouch {marker}\ntR.".encode())
+    message = failure(client, generate("evil.pt", "zebra"))
+    assert "evil.pt is refused" in message
+    assert "posix.system" in message
+    assert not marker.exists()

@@ -1,0 +1,94 @@
+"""Starting without class seeds: noise, the best of many, a folder of pictures, through the nodes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from robust_synthesis.models import RobustClassifier
+
+
+@pytest.fixture(scope="module")
+def loaded(pack: ModuleType) -> Any:
+    return pack.RobustLoadClassifier.execute("canvas").result[0]
+
+
+@pytest.fixture(scope="module")
+def bare(loaded: Any) -> Any:
+    """A classifier without class seeds, as those on the Hub."""
+    robust = RobustClassifier(loaded.robust.network, loaded.robust.card)
+    return replace(loaded, robust=robust)
+
+
+def start(pack: ModuleType, classifier: Any, method: str = "automatic", **inputs: Any) -> Tensor:
+    settings = {"target_class": "sea", "width": 0, "height": 0, "batch_size": 2, "seed": 5} | inputs
+    made: Tensor = pack.RobustClassSeed.execute(classifier, method=method, **settings).result[0]
+    return made
+
+
+def test_no_size_means_the_classifiers_own(pack: ModuleType, loaded: Any) -> None:
+    assert start(pack, loaded).shape == (2, 96, 96, 3)
+    assert start(pack, loaded, width=40).shape == (2, 96, 40, 3)
+    with pytest.raises(ValueError, match="40 x 15 pixels are too few"):
+        start(pack, loaded, width=40, height=15)
+
+
+def test_automatic_takes_the_seeds_there_are(pack: ModuleType, loaded: Any, bare: Any) -> None:
+    assert torch.equal(start(pack, loaded), start(pack, loaded, "class gaussian"))
+    assert torch.equal(start(pack, bare), start(pack, bare, "natural noise"))
+    with pytest.raises(ValueError, match=r"no class seeds for this.*automatic"):
+        start(pack, bare, "class gaussian")
+    # Seeds for one class of all.
+    fitted = pack.RobustFitSeeds.execute(bare, torch.rand(4, 30, 30, 3), "sea").result[0]
+    assert torch.equal(start(pack, fitted), start(pack, fitted, "class gaussian"))
+    assert torch.equal(start(pack, fitted, target_class="church"), start(pack, bare, "natural noise"))
+
+
+def test_natural_noise_does_not_read_the_class(pack: ModuleType, bare: Any) -> None:
+    assert start(pack, bare, "natural noise", target_class="no such class").shape == (2, 96, 96, 3)
+    with pytest.raises(ValueError, match="no class 'no such class'"):
+        start(pack, bare, "natural noise", target_class="no such class", best_of=2)
+
+
+@pytest.mark.parametrize("method", ["class gaussian", "natural noise"])
+def test_the_best_of_many_scores_higher(pack: ModuleType, loaded: Any, method: str) -> None:
+    def likely(images: Tensor) -> Tensor:
+        scores = loaded.robust(images.movedim(-1, 1).float()).log_softmax(1)
+        return scores[:, loaded.robust.labels.index("sea")]
+
+    one, best = (start(pack, loaded, method, batch_size=4, best_of=count) for count in (1, 16))
+    assert (likely(best) >= likely(one) - 1e-4).all()
+    assert likely(best).mean() > likely(one).mean() + 0.1
+    # Picture n of a batch is seed + n, here too.
+    torch.testing.assert_close(best[2:3], start(pack, loaded, method, batch_size=1, seed=7, best_of=16))
+
+
+def test_seeds_are_fitted_to_a_folder(pack: ModuleType, bare: Any) -> None:
+    import folder_paths
+
+    folder = Path(folder_paths.get_input_directory()) / "my seas"
+    folder.mkdir(parents=True, exist_ok=True)
+    for index, size in enumerate([(300, 200), (50, 90), (96, 96)]):
+        Image.new("RGB", size, (10 * index, 60, 200)).save(folder / f"{index}.png")
+    fitted = pack.RobustFitSeeds.execute(bare, None, "sea", "my seas").result[0]
+    mean = start(pack, fitted, batch_size=64).mean((0, 1, 2))
+    torch.testing.assert_close(mean, torch.tensor([10.0, 60, 200]) / 255, atol=0.02, rtol=0)
+    before = pack.RobustFitSeeds.fingerprint_inputs(folder="my seas")
+    Image.new("RGB", (8, 8)).save(folder / "another.png")
+    assert pack.RobustFitSeeds.fingerprint_inputs(folder="my seas") != before
+
+
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [("", "connect image, or name a folder"), ("../..", "not inside"), ("/", "not inside"), ("nowhere", "no folder")],
+)
+def test_a_folder_that_will_not_do_is_answered(pack: ModuleType, bare: Any, folder: str, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        pack.RobustFitSeeds.execute(bare, None, "sea", folder)
