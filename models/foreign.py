@@ -131,11 +131,12 @@ def _content(path: Path) -> Any:
             f"{path.name} is a pickle, which torch {torch.__version__} cannot read safely. Update torch to 2.6 or "
             "newer, or take a safetensors file."
         )
-    zipped = start.startswith(b"PK")
-    if zipped:
+    if start.startswith(b"PK"):
         _refuse_bomb(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipped or None)
+        # By its name torch would take a pickle that is called safetensors for one.
+        with path.open("rb") as file:
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path.name} is refused: {_found(path, error)}. Nothing of it was run. Take a file that holds only the "
@@ -197,12 +198,13 @@ def _names(path: Path) -> Iterator[str]:
 
 def _reason(error: Exception) -> str:
     """What torch says it found, without its advice on how to load the file unsafely."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if "Unsupported" in line or "WeightsUnpickler error" in line]
-    text = (told or lines or [type(error).__name__])[0]
-    for advice in (" was not an allowed", ", use `", ". Please use"):
-        text = text.split(advice)[0]
-    return text.split("WeightsUnpickler error: ")[-1][:200]
+    text = str(error)
+    if "legacy .tar format" in text:
+        return "torch's oldest format, a tar archive, which cannot be read safely"
+    found = text.rpartition("WeightsUnpickler error:")[2].strip().split("\n")[0]
+    for advice in (" was not an allowed", " by default", ", use `", ". Please use"):
+        found = found.split(advice)[0]
+    return found[:200] or "a pickle of a kind that cannot be read safely"
 
 
 def _network_state(found: Mapping[str, Tensor]) -> dict[str, Tensor]:

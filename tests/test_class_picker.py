@@ -1,0 +1,426 @@
+"""The list of classes under a target class, and the notes in the list of classifiers, in the real editor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect
+
+from tools.editor import chromium, find_chromium, open_editor, saved_graph
+from tools.paths import ROOT
+from tools.server import ComfyServer
+
+pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium here")
+
+CLASSES = "**/robust_synthesis/classes?*"
+THOUSAND = [[f"thing {index}", f"res {index}", "shared name"] for index in range(1000)]
+# What the front end itself says on a fresh profile.
+CORE = ("/api/userdata", "/user.css")
+CORE_WORDS = "ComfyApp graph accessed before initialization"
+FIELD = "input[aria-label='{}']"
+
+
+class Editor:
+    """The real editor, with a classifier and a node that wants a class."""
+
+    def __init__(self, page: Page, vue_nodes: bool) -> None:
+        self.page = page
+        self.vue_nodes = vue_nodes
+
+    def build(self, nodes: list[str], links: list[tuple[int, str, int, str]], zoom: float = 1) -> None:
+        """The nodes in a row, their ids from 1, and links from one's output to another's input."""
+        self.page.evaluate(
+            """([types, links, zoom]) => {
+                app.graph.clear()
+                const nodes = types.map((type, index) => {
+                    const node = LiteGraph.createNode(type)
+                    app.graph.add(node)
+                    node.pos = [20 + index * 330, 60]
+                    return node
+                })
+                for (const [from, output, to, input] of links) {
+                    const [origin, target] = [nodes[from - 1], nodes[to - 1]]
+                    const slot = origin.outputs.findIndex(({ name }) => !output || name === output)
+                    origin.connect(slot, target, target.inputs.findIndex(({ name }) => name === input))
+                }
+                app.canvas.ds.scale = zoom
+                app.canvas.ds.offset = [0, 0]
+                app.canvas.setDirty(true, true)
+            }""",
+            [nodes, links, zoom],
+        )
+        self.settle()
+
+    def settle(self) -> None:
+        """Wait until what changed has been drawn."""
+        self.page.evaluate("() => new Promise((done) => setTimeout(() => requestAnimationFrame(done), 150))")
+
+    def id_of(self, node: str) -> int:
+        found: int = self.page.evaluate(
+            "(type) => Number(app.graph.nodes.find((node) => node.type === type).id)", node
+        )
+        return found
+
+    def open(self, node: str, widget: str = "target_class") -> Locator:
+        """Click into the field of that node."""
+        if self.vue_nodes:
+            field = self.page.locator(f"[data-node-id='{self.id_of(node)}'] {FIELD.format(widget)}")
+            field.click()
+            return field
+        self.page.mouse.click(*self.middle(node, widget))
+        return self.page.locator(f"body > {FIELD.format(widget)}")
+
+    def middle(self, node: str, widget: str) -> tuple[float, float]:
+        x, y = self.page.evaluate(
+            """([type, name]) => {
+                const node = app.graph.nodes.find((node) => node.type === type)
+                const widget = node.widgets.find((widget) => widget.name === name)
+                const { left, top } = app.canvas.canvas.getBoundingClientRect()
+                const { scale, offset } = app.canvas.ds
+                const at = [node.pos[0] + node.size[0] / 2 + offset[0], node.pos[1] + widget.y + 10 + offset[1]]
+                return [left + at[0] * scale, top + at[1] * scale]
+            }""",
+            [node, widget],
+        )
+        return x, y
+
+    def choose(self, classifier: str) -> None:
+        self.page.evaluate("(name) => app.graph.nodes.find((node) => node.comfyClass === 'RobustLoadClassifier')"
+                           ".widgets[0].value = name", classifier)
+
+    def value(self, node: str, widget: str = "target_class") -> Any:
+        return self.page.evaluate(
+            "([type, name]) => app.graph.nodes.find((node) => node.type === type)"
+            ".widgets.find((widget) => widget.name === name).value",
+            [node, widget],
+        )
+
+    def prompt(self, node: str) -> dict[str, Any]:
+        inputs: dict[str, Any] = self.page.evaluate(
+            "async (type) => Object.values((await app.graphToPrompt()).output)"
+            ".find((node) => node.class_type === type).inputs",
+            node,
+        )
+        return inputs
+
+    @property
+    def options(self) -> Locator:
+        return self.page.get_by_role("listbox", name="Classes").get_by_role("option")
+
+    @property
+    def note(self) -> Locator:
+        return self.page.locator(".robust-classes-note")
+
+    def names(self) -> list[str]:
+        return self.page.locator(".robust-classes li span").all_text_contents()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
+def opened(request: pytest.FixtureRequest, browser: Browser, server: ComfyServer) -> Iterator[tuple[Page, list[str]]]:
+    """The editor, and the complaints in its console so far."""
+    page = browser.new_context(viewport={"width": 1600, "height": 900}).new_page()
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        text, place = message.text, message.location["url"]
+        own = place.startswith(server.url) and not any(part in place for part in CORE)
+        if message.type == "error" and text != CORE_WORDS and (own or "Failed to load resource" not in text):
+            complaints.append(f"{text} ({place})")
+
+    page.on("console", listen)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    open_editor(page, server.url, vue_nodes=request.param)
+    yield page, complaints
+    page.context.close()
+
+
+@pytest.fixture
+def editor(opened: tuple[Page, list[str]]) -> Iterator[Editor]:
+    page, complaints = opened
+    complaints.clear()
+    vue_nodes = page.evaluate("() => LiteGraph.vueNodesMode")
+    yield Editor(page, vue_nodes)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    page.evaluate("() => document.activeElement?.blur()")
+    page.unroute_all()
+    assert not complaints
+
+
+@pytest.fixture
+def seeded(editor: Editor) -> Editor:
+    """A classifier (canvas) and a node that draws a seed of one of its classes."""
+    editor.build(["RobustLoadClassifier", "RobustClassSeed"], [(1, "classifier", 2, "classifier")])
+    editor.choose("canvas")
+    return editor
+
+
+def plain(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def type_instead(editor: Editor, text: str) -> None:
+    editor.page.keyboard.press("ControlOrMeta+a")
+    editor.page.keyboard.type(text)
+
+
+@pytest.mark.parametrize(
+    "node", ["RobustClassSeed", "RobustTranslate", "RobustInpaint", "RobustUpsample", "RobustFitSeeds"]
+)
+def test_the_classes_of_the_connected_classifier_are_listed(editor: Editor, node: str) -> None:
+    editor.build(["RobustLoadClassifier", node], [(1, "classifier", 2, "classifier")])
+    editor.choose("canvas")
+    field = editor.open(node)
+    expect(editor.options).to_have_count(16)
+    assert "church" in editor.names()
+    expect(field).to_have_attribute("role", "combobox")
+    expect(field).to_have_attribute("aria-expanded", "true")
+    editor.page.keyboard.press("Escape")
+    expect(editor.options).to_have_count(0)
+
+
+def test_typing_filters_and_enter_takes_the_first(seeded: Editor) -> None:
+    seeded.open("RobustClassSeed")
+    expect(seeded.options).to_have_count(16)
+    type_instead(seeded, "gol")
+    expect(seeded.options).to_have_count(1)
+    seeded.page.keyboard.press("Enter")
+    expect(seeded.options).to_have_count(0)
+    assert plain(seeded.value("RobustClassSeed")) == "golf ball"
+    assert plain(seeded.prompt("RobustClassSeed")["target_class"]) == "golf ball"
+
+
+def test_arrows_and_tab_take_another(seeded: Editor) -> None:
+    seeded.open("RobustClassSeed")
+    type_instead(seeded, "s")
+    first, second = seeded.names()[:2]
+    assert first[0] == second[0] == "s"
+    seeded.page.keyboard.press("ArrowDown")
+    expect(seeded.options.nth(1)).to_have_class("active")
+    seeded.page.keyboard.press("Tab")
+    assert seeded.value("RobustClassSeed") == second
+
+
+def test_a_click_takes_one(seeded: Editor) -> None:
+    seeded.open("RobustClassSeed")
+    seeded.options.filter(has_text="tench").click()
+    assert seeded.value("RobustClassSeed") == "tench"
+    expect(seeded.options).to_have_count(0)
+
+
+def test_opening_the_list_changes_nothing(seeded: Editor) -> None:
+    before = seeded.value("RobustClassSeed")
+    seeded.open("RobustClassSeed")
+    expect(seeded.options).to_have_count(16)
+    seeded.page.keyboard.press("Enter")
+    assert seeded.value("RobustClassSeed") == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "moves", "becomes"),
+    [
+        ("sea:0.7, mou", [], "sea:0.7, mountain"),
+        ("sea,mou", [], "sea, mountain"),
+        ("sea, -stre", [], "sea, -street"),
+        ("mou:0.3, -street", ["Home", "ArrowRight", "ArrowRight", "x", "Backspace"], "mountain:0.3, -street"),
+    ],
+)
+def test_only_the_term_at_the_caret_is_replaced(seeded: Editor, typed: str, moves: list[str], becomes: str) -> None:
+    seeded.open("RobustClassSeed")
+    type_instead(seeded, typed)
+    for key in moves:
+        seeded.page.keyboard.press(key)
+    expect(seeded.options).to_have_count(1)
+    seeded.page.keyboard.press("Enter")
+    assert seeded.value("RobustClassSeed") == becomes
+
+
+def test_what_is_no_class_stays_as_it_was_typed(seeded: Editor) -> None:
+    seeded.open("RobustClassSeed")
+    type_instead(seeded, "sea:0.7, zebra")
+    expect(seeded.note).to_contain_text("zebra")
+    seeded.page.keyboard.press("Enter")
+    assert seeded.value("RobustClassSeed") == "sea:0.7, zebra"
+    assert seeded.prompt("RobustClassSeed")["target_class"] == "sea:0.7, zebra"
+
+
+def test_a_chosen_class_is_saved_and_loaded(seeded: Editor) -> None:
+    seeded.open("RobustClassSeed")
+    type_instead(seeded, "glac")
+    seeded.page.keyboard.press("Enter")
+    graph = saved_graph(seeded.page)
+    saved = next(node for node in graph["nodes"] if node["type"] == "RobustClassSeed")
+    assert saved["widgets_values"][0] == "glacier"
+    seeded.page.evaluate("(graph) => app.loadGraphData(graph)", graph)
+    seeded.settle()
+    assert seeded.value("RobustClassSeed") == "glacier"
+
+
+def test_letters_are_no_commands_for_the_graph(seeded: Editor) -> None:
+    seeded.open("RobustClassSeed")
+    type_instead(seeded, "rmb.q")
+    seeded.page.keyboard.press("Home")
+    seeded.page.keyboard.press("Delete")
+    assert seeded.value("RobustClassSeed") == "mb.q"
+    assert seeded.page.evaluate("() => app.graph.nodes.map((node) => node.mode)") == [0, 0]
+
+
+def test_another_classifier_has_other_classes(seeded: Editor) -> None:
+    seeded.choose("seasons")
+    seeded.open("RobustClassSeed")
+    expect(seeded.options).to_have_count(2)
+
+
+def test_without_a_classifier_the_list_says_so(editor: Editor) -> None:
+    editor.build(["RobustClassSeed"], [])
+    editor.open("RobustClassSeed")
+    expect(editor.note).to_have_text("Connect a classifier to see its classes.")
+
+
+def test_the_classifier_is_found_behind_other_nodes(editor: Editor) -> None:
+    types = ["RobustLoadClassifier", "Reroute", "RobustFitSeeds", "RobustClassSeed"]
+    editor.build(types, [(1, "classifier", 2, ""), (2, "", 3, "classifier"), (3, "classifier", 4, "classifier")])
+    editor.choose("seasons")
+    editor.page.evaluate("() => app.graph.nodes.find((node) => node.type === 'RobustFitSeeds').mode = 4")
+    editor.open("RobustClassSeed")
+    expect(editor.options).to_have_count(2)
+
+
+def test_the_name_of_the_classifier_may_come_from_a_primitive(editor: Editor) -> None:
+    editor.build(
+        ["PrimitiveNode", "RobustLoadClassifier", "RobustClassSeed"],
+        [(1, "", 2, "classifier"), (2, "classifier", 3, "classifier")],
+    )
+    editor.page.evaluate("() => app.graph.nodes.find((node) => node.type === 'PrimitiveNode').widgets[0].value = 'styles'")
+    editor.open("RobustClassSeed")
+    expect(editor.options).to_have_count(4)
+
+
+def test_a_class_may_be_chosen_in_a_linked_string(seeded: Editor) -> None:
+    types = ["RobustLoadClassifier", "RobustClassSeed", "PrimitiveString"]
+    seeded.build(types, [(1, "classifier", 2, "classifier"), (3, "", 2, "target_class")])
+    seeded.choose("canvas")
+    seeded.open("PrimitiveString", "value")
+    expect(seeded.options).to_have_count(16)
+    type_instead(seeded, "tenc")
+    seeded.page.keyboard.press("Enter")
+    assert seeded.value("PrimitiveString", "value") == "tench"
+    assert seeded.prompt("RobustClassSeed")["target_class"] == ["3", 0]
+
+
+def test_a_linked_field_opens_no_list(seeded: Editor) -> None:
+    types = ["RobustLoadClassifier", "RobustClassSeed", "PrimitiveString"]
+    seeded.build(types, [(1, "classifier", 2, "classifier"), (3, "", 2, "target_class")])
+    seeded.page.mouse.click(*seeded.middle("RobustClassSeed", "target_class"))
+    seeded.settle()
+    expect(seeded.options).to_have_count(0)
+
+
+def test_a_string_of_another_node_has_no_list(seeded: Editor) -> None:
+    seeded.build(["PrimitiveString", "PreviewAny"], [(1, "", 2, "source")])
+    seeded.page.mouse.click(*seeded.middle("PrimitiveString", "value"))
+    seeded.settle()
+    expect(seeded.options).to_have_count(0)
+
+
+def test_a_class_may_be_chosen_on_a_subgraph(seeded: Editor) -> None:
+    if not seeded.vue_nodes:
+        pytest.skip("the canvas asks for a promoted text in a dialog of its own")
+    seeded.page.evaluate(
+        """() => {
+            const seed = app.graph.nodes.find((node) => node.type === 'RobustClassSeed')
+            const { subgraph, node } = app.graph.convertToSubgraph(new Set([seed]))
+            subgraph.addInput('target_class', 'STRING').connect(
+                subgraph.nodes[0].inputs.find(({ name }) => name === 'target_class'), subgraph.nodes[0])
+            node.title = 'Inside'
+        }"""
+    )
+    seeded.settle()
+    seeded.page.locator(f"{FIELD.format('target_class')}:visible").click()
+    expect(seeded.options).to_have_count(16)
+
+
+def test_a_thousand_classes_scroll_and_are_filtered(seeded: Editor) -> None:
+    def answer(route: Route) -> None:
+        route.fulfill(json={"classes": THOUSAND, "message": ""})
+
+    seeded.page.route(CLASSES, answer)
+    seeded.open("RobustClassSeed")
+    expect(seeded.options).to_have_count(1000)
+    zoom = seeded.page.evaluate("() => app.canvas.ds.scale")
+    seeded.options.nth(2).hover()
+    seeded.page.mouse.wheel(0, 600)
+    seeded.page.wait_for_function("() => document.querySelector('.robust-classes ul').scrollTop > 300")
+    assert seeded.page.evaluate("() => app.canvas.ds.scale") == zoom
+    expect(seeded.options).to_have_count(1000)
+    type_instead(seeded, "thing 99")
+    expect(seeded.options).to_have_count(11)
+    assert seeded.names()[0] == "thing 99"
+    type_instead(seeded, "res 123")
+    expect(seeded.options).to_have_count(1)
+    seeded.page.keyboard.press("Enter")
+    assert seeded.value("RobustClassSeed") == "thing 123"
+
+
+def test_why_a_list_is_empty_is_said(seeded: Editor) -> None:
+    message = "Run once to download it; then its classes are listed here."
+    seeded.page.route(CLASSES, lambda route: route.fulfill(json={"classes": [], "message": message}))
+    seeded.choose("resnet50_l2_eps3")
+    seeded.open("RobustClassSeed")
+    expect(seeded.note).to_have_text(message)
+
+
+def test_the_list_closes_when_the_graph_moves(seeded: Editor) -> None:
+    seeded.open("RobustClassSeed")
+    expect(seeded.options).to_have_count(16)
+    seeded.page.evaluate("() => { app.canvas.ds.offset[0] += 40; app.canvas.setDirty(true, true) }")
+    expect(seeded.options).to_have_count(0)
+
+
+@pytest.mark.parametrize("zoom", [0.4, 1.7])
+def test_the_list_works_at_any_zoom(editor: Editor, zoom: float) -> None:
+    editor.build(["RobustLoadClassifier", "RobustClassSeed"], [(1, "classifier", 2, "classifier")], zoom)
+    editor.choose("canvas")
+    field = editor.open("RobustClassSeed")
+    expect(editor.options).to_have_count(16)
+    box = editor.page.locator(".robust-classes").bounding_box()
+    under = field.bounding_box()
+    assert box and under and 0 <= box["y"] - under["y"] - under["height"] < 10
+    editor.options.filter(has_text="parachute").click()
+    assert editor.value("RobustClassSeed") == "parachute"
+
+
+@pytest.mark.parametrize("name", ["generate", "inpaint"])
+def test_a_workflow_keeps_its_values(editor: Editor, name: str) -> None:
+    graph = json.loads(Path(ROOT / "workflows" / f"{name}.json").read_text("utf-8"))
+    editor.page.evaluate("(graph) => app.loadGraphData(graph)", graph)
+    editor.page.wait_for_function("(count) => app.graph.nodes.length === count", arg=len(graph["nodes"]))
+
+    def values(nodes: list[dict[str, Any]]) -> dict[int, Any]:
+        return {node["id"]: node.get("widgets_values") or [] for node in nodes}
+
+    assert values(saved_graph(editor.page)["nodes"]) == values(graph["nodes"])
+
+
+def test_the_list_of_classifiers_says_where_they_are(seeded: Editor) -> None:
+    page = seeded.page
+    if seeded.vue_nodes:
+        page.locator(f"[data-node-id='{seeded.id_of('RobustLoadClassifier')}'] button[role=combobox]").click()
+        entries = page.get_by_role("option")
+    else:
+        page.mouse.click(*seeded.middle("RobustLoadClassifier", "classifier"))
+        entries = page.locator(".litemenu-entry")
+    expect(entries.filter(has_text="seasons")).to_contain_text("bundled")
+    entries.filter(has_text="seasons").click()
+    assert seeded.value("RobustLoadClassifier", "classifier") == "seasons"
+    assert seeded.prompt("RobustLoadClassifier")["classifier"] == "seasons"

@@ -1,0 +1,46 @@
+// A class expression as text: which term the caret is in, which classes match it, and one term replaced.
+
+/** The term of `text` that holds the caret, without its minus and its weight. */
+export function termAt(text, caret) {
+    const start = text.lastIndexOf(",", caret - 1) + 1
+    const comma = text.indexOf(",", caret)
+    const term = text.slice(start, comma < 0 ? text.length : comma)
+    const [, before, name, after] = term.match(/^(\s*-?\s*)(.*?)(\s*(?::[^:]*)?)$/s)
+    const from = start + before.length
+    return { name, from, to: from + name.length, inWeight: caret > from + name.length + after.indexOf(":") && after.includes(":") }
+}
+
+/** `text` with another name in the term that holds the caret, and the caret behind that term. */
+export function withName(text, caret, name) {
+    const { from, to } = termAt(text, caret)
+    const space = text[from - 1] === "," ? " " : ""
+    const changed = text.slice(0, from) + space + name + text.slice(to)
+    const comma = changed.indexOf(",", from + space.length + name.length)
+    return { text: changed, caret: comma < 0 ? changed.length : comma }
+}
+
+/** The classes, each a list of names, that have `name` in one of theirs: the nearest first. */
+export function matching(classes, name) {
+    const wanted = plain(name)
+    if (!wanted) return classes
+    const ranked = classes.map((names) => [rank(names, wanted), names]).filter(([rank]) => rank < NO_MATCH)
+    return ranked.sort(([one], [other]) => one - other).map(([, names]) => names)
+}
+
+/** Whether `name` is the first name of the class. */
+export const isNamed = (names, name) => plain(names[0]) === plain(name)
+
+const NO_MATCH = 6
+
+function rank(names, wanted) {
+    const ranks = names.map((name, index) => {
+        const place = plain(name).indexOf(wanted)
+        if (place < 0) return NO_MATCH
+        const nearness = plain(name) === wanted ? 0 : place === 0 ? 2 : 4
+        return nearness + (index > 0 ? 1 : 0)
+    })
+    return Math.min(...ranks)
+}
+
+// As the Python side compares names: without case, spaces, underscores and hyphens.
+const plain = (name) => name.replace(/[\s_-]+/g, "").toLowerCase()
