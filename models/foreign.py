@@ -189,7 +189,7 @@ def _names(path: Path) -> Iterator[str]:
             strings: list[str] = []
             for opcode, argument, _ in pickletools.genops(stream):
                 if opcode.name in ("GLOBAL", "INST"):
-                    yield argument.replace(" ", ".")
+                    yield str(argument).replace(" ", ".")
                 elif opcode.name == "STACK_GLOBAL":
                     yield ".".join(strings[-2:])
                 elif isinstance(argument, str):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torchvision.models import (  # type: ignore[import-untyped]
+from torchvision.models import (
     densenet,
     mnasnet,
     mobilenetv2,
@@ -31,9 +31,19 @@ class _EndsInReLU(ClimbableNetwork):
 class ResNet(_EndsInReLU, resnet.ResNet):  # type: ignore[misc]
     """torchvision's ResNet, Wide ResNet or ResNeXt."""
 
+    conv1: nn.Module
+    bn1: nn.Module
+    relu: nn.Module
+    maxpool: nn.Module
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
+    fc: nn.Linear
+
     @property
     def head(self) -> nn.Linear:
-        return self.fc  # type: ignore[return-value]
+        return self.fc
 
     def before_last_activation(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
@@ -65,12 +75,15 @@ class CifarResNet(ResNet):
 class DenseNet(_EndsInReLU, densenet.DenseNet):  # type: ignore[misc]
     """torchvision's DenseNet. H and W from 29 pixels."""
 
+    features: nn.Sequential
+    classifier: nn.Linear
+
     def __init__(self, growth: int, layers: tuple[int, int, int, int], stem: int, num_classes: int) -> None:
         super().__init__(growth, layers, stem, num_classes=num_classes)
 
     @property
     def head(self) -> nn.Linear:
-        return self.classifier  # type: ignore[return-value]
+        return self.classifier
 
     def before_last_activation(self, x: Tensor) -> Tensor:
         result: Tensor = self.features(x)
@@ -83,28 +96,36 @@ class VGG(_EndsInReLU, vgg.VGG):  # type: ignore[misc]
     Its 4096 features are of the picture as a whole: the feature maps are `[B, 4096, 1, 1]`.
     """
 
+    features: nn.Sequential
+    avgpool: nn.Module
+    classifier: nn.Sequential
+
     def __init__(self, layers: str, num_classes: int) -> None:
         super().__init__(vgg.make_layers(vgg.cfgs[layers], batch_norm=True), num_classes)
 
     @property
     def head(self) -> nn.Linear:
-        return self.classifier[-1]  # type: ignore[index,return-value]
+        return self.classifier[-1]  # type: ignore[return-value]
 
     def before_last_activation(self, x: Tensor) -> Tensor:
         x = self.avgpool(self.features(x)).flatten(1)
-        features: Tensor = self.classifier[:4](x)  # type: ignore[index,operator]
+        features: Tensor = self.classifier[:4](x)
         return features[:, :, None, None]
 
 
 class MobileNetV2(ClimbableNetwork, mobilenetv2.MobileNetV2):  # type: ignore[misc]
     """torchvision's MobileNetV2."""
 
+    features: nn.Sequential
+    classifier: nn.Sequential
+
     @property
     def head(self) -> nn.Linear:
-        return self.classifier[-1]  # type: ignore[index,return-value]
+        return self.classifier[-1]  # type: ignore[return-value]
 
     def before_last_activation(self, x: Tensor) -> Tensor:
-        *blocks, (convolution, norm, _) = self.features  # type: ignore[misc]
+        *blocks, last = self.features
+        convolution, norm, _ = cast(nn.Sequential, last)
         for block in blocks:
             x = block(x)
         result: Tensor = norm(convolution(x))
@@ -117,12 +138,15 @@ class MobileNetV2(ClimbableNetwork, mobilenetv2.MobileNetV2):  # type: ignore[mi
 class MNASNet(_EndsInReLU, mnasnet.MNASNet):  # type: ignore[misc]
     """torchvision's MNASNet."""
 
+    layers: nn.Sequential
+    classifier: nn.Sequential
+
     @property
     def head(self) -> nn.Linear:
-        return self.classifier[-1]  # type: ignore[index,return-value]
+        return self.classifier[-1]  # type: ignore[return-value]
 
     def before_last_activation(self, x: Tensor) -> Tensor:
-        result: Tensor = self.layers[:-1](x)  # type: ignore[index,operator]
+        result: Tensor = self.layers[:-1](x)
         return result
 
     def _load_from_state_dict(self, state: Any, prefix: str, metadata: Any, *rest: Any) -> None:
@@ -133,13 +157,21 @@ class MNASNet(_EndsInReLU, mnasnet.MNASNet):  # type: ignore[misc]
 class ShuffleNetV2(_EndsInReLU, shufflenetv2.ShuffleNetV2):  # type: ignore[misc]
     """torchvision's ShuffleNetV2."""
 
+    conv1: nn.Module
+    maxpool: nn.Module
+    stage2: nn.Module
+    stage3: nn.Module
+    stage4: nn.Module
+    conv5: nn.Sequential
+    fc: nn.Linear
+
     @property
     def head(self) -> nn.Linear:
-        return self.fc  # type: ignore[return-value]
+        return self.fc
 
     def before_last_activation(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.conv1(x))
-        result: Tensor = self.conv5[:-1](self.stage4(self.stage3(self.stage2(x))))  # type: ignore[index,operator]
+        result: Tensor = self.conv5[:-1](self.stage4(self.stage3(self.stage2(x))))
         return result
 
 

@@ -131,9 +131,11 @@ def _drawing(
         if seeds is not None and set(wanted) <= set(seeds.classes) and (wanted or method == CLASS_GAUSSIAN):
             return lambda random_seeds: class_seeds(seeds, mix, height, width, random_seeds)
         if method == CLASS_GAUSSIAN:
+            missing = [robust.labels[index] for index in wanted if seeds is None or index not in seeds.classes]
             raise ValueError(
-                f"The classifier '{robust.card.title}' has no class seeds for this. Choose the method '{AUTOMATIC}' or "
-                f"'{NATURAL_NOISE}', or give it seeds with Fit Class Seeds."
+                f"The classifier '{robust.card.title}' has no class seeds{' for ' if missing else ''}"
+                f"{', '.join(missing)}. Choose the method '{AUTOMATIC}' or '{NATURAL_NOISE}', or give it seeds with "
+                "Fit Class Seeds."
             )
         runtime.say("The classifier has no seeds for this class: starting from natural noise.")
     return lambda random_seeds: photo_noise(height, width, random_seeds)

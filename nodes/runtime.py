@@ -70,12 +70,13 @@ def register_routes() -> None:
     server = getattr(PromptServer, "instance", None)
     if server is None:
         return
+    routes: web.RouteTableDef = server.routes
 
-    @server.routes.get("/robust_synthesis/classifiers")
+    @routes.get("/robust_synthesis/classifiers")
     async def notes(_request: web.Request) -> web.Response:
         return web.json_response({name: choice.note for name, choice in classifier_choices().items()})
 
-    @server.routes.get("/robust_synthesis/classes")
+    @routes.get("/robust_synthesis/classes")
     async def classes(request: web.Request) -> web.Response:
         names, message = class_list(request.query.get("classifier", ""), _classifier_folders())
         return web.json_response({"classes": names, "message": message})
@@ -120,10 +121,11 @@ def load(choice: Choice) -> LoadedClassifier:
     """
     # Tensors made in inference mode could never take part in a backward pass.
     with torch.inference_mode(False):
-        fetched = choice.hub if choice.path is None else None
-        path = choice.path or _download(choice.hub)
-        if fetched:
-            say(f"{fetched.filename} is here. Reading it ...")
+        path = choice.path
+        if path is None:
+            assert choice.hub, "a classifier that is not here is on the Hub"
+            path = _download(choice.hub)
+            say(f"{path.name} is here. Reading it ...")
         opened = open_classifier(path, choice.hub.about if choice.hub else None)
         if opened.notes:
             say("\n".join(opened.notes))

@@ -10,19 +10,22 @@ import torch
 from torch import Tensor, nn
 
 from robust_synthesis.models.architectures import build_network
+from robust_synthesis.models.network import ClimbableNetwork
 
 # What the `robustness` library's networks for CIFAR call differently.
 CIFAR_NAMES = {"downsample": "shortcut", "fc.": "linear."}
 MEAN, STD = (0.4717, 0.4499, 0.3837), (0.2600, 0.2516, 0.2575)
 
 
-def random_network(architecture: str, classes: int, seed: int = 0) -> nn.Module:
+def random_network(architecture: str, classes: int, seed: int = 0) -> ClimbableNetwork:
     """A network with random weights, each channel of its batch norms another."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = build_network({"name": architecture}, classes).eval()
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
+                assert module.running_mean is not None
+                assert module.running_var is not None
                 nn.init.uniform_(module.weight, 0.5, 1.0)
                 nn.init.normal_(module.running_mean, std=0.1)
                 nn.init.uniform_(module.running_var, 0.8, 1.2)

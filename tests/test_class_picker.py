@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from tools.editor import chromium, find_chromium, open_editor, saved_graph
+from tools.editor import chromium, complaints_of, find_chromium, open_editor, saved_graph
 from tools.paths import ROOT
 from tools.server import ComfyServer
 
@@ -18,9 +18,6 @@ pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium her
 
 CLASSES = "**/robust_synthesis/classes?*"
 THOUSAND = [[f"thing {index}", f"res {index}", "shared name"] for index in range(1000)]
-# What the front end itself says on a fresh profile.
-CORE = ("/api/userdata", "/user.css")
-CORE_WORDS = "ComfyApp graph accessed before initialization"
 FIELD = "input[aria-label='{}']"
 
 
@@ -60,9 +57,7 @@ class Editor:
         self.page.evaluate("() => new Promise((done) => setTimeout(() => requestAnimationFrame(done), 150))")
 
     def id_of(self, node: str) -> int:
-        found: int = self.page.evaluate(
-            "(type) => Number(app.graph.nodes.find((node) => node.type === type).id)", node
-        )
+        found: int = self.page.evaluate("(type) => Number(app.graph.nodes.find((node) => node.type === type).id)", node)
         return found
 
     def open(self, node: str, widget: str = "target_class") -> Locator:
@@ -89,8 +84,11 @@ class Editor:
         return x, y
 
     def choose(self, classifier: str) -> None:
-        self.page.evaluate("(name) => app.graph.nodes.find((node) => node.comfyClass === 'RobustLoadClassifier')"
-                           ".widgets[0].value = name", classifier)
+        self.page.evaluate(
+            "(name) => app.graph.nodes.find((node) => node.comfyClass === 'RobustLoadClassifier')"
+            ".widgets[0].value = name",
+            classifier,
+        )
 
     def value(self, node: str, widget: str = "target_class") -> Any:
         return self.page.evaluate(
@@ -129,16 +127,7 @@ def browser() -> Iterator[Browser]:
 def opened(request: pytest.FixtureRequest, browser: Browser, server: ComfyServer) -> Iterator[tuple[Page, list[str]]]:
     """The editor, and the complaints in its console so far."""
     page = browser.new_context(viewport={"width": 1600, "height": 900}).new_page()
-    complaints: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        text, place = message.text, message.location["url"]
-        own = place.startswith(server.url) and not any(part in place for part in CORE)
-        if message.type == "error" and text != CORE_WORDS and (own or "Failed to load resource" not in text):
-            complaints.append(f"{text} ({place})")
-
-    page.on("console", listen)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    complaints = complaints_of(page, server.url)
     open_editor(page, server.url, vue_nodes=request.param)
     yield page, complaints
     page.context.close()
@@ -301,7 +290,9 @@ def test_the_name_of_the_classifier_may_come_from_a_primitive(editor: Editor) ->
         ["PrimitiveNode", "RobustLoadClassifier", "RobustClassSeed"],
         [(1, "", 2, "classifier"), (2, "classifier", 3, "classifier")],
     )
-    editor.page.evaluate("() => app.graph.nodes.find((node) => node.type === 'PrimitiveNode').widgets[0].value = 'styles'")
+    editor.page.evaluate(
+        "() => app.graph.nodes.find((node) => node.type === 'PrimitiveNode').widgets[0].value = 'styles'"
+    )
     editor.open("RobustClassSeed")
     expect(editor.options).to_have_count(4)
 
@@ -395,7 +386,9 @@ def test_the_list_works_at_any_zoom(editor: Editor, zoom: float) -> None:
     expect(editor.options).to_have_count(16)
     box = editor.page.locator(".robust-classes").bounding_box()
     under = field.bounding_box()
-    assert box and under and 0 <= box["y"] - under["y"] - under["height"] < 10
+    assert box
+    assert under
+    assert 0 <= box["y"] - under["y"] - under["height"] < 10
     editor.options.filter(has_text="parachute").click()
     assert editor.value("RobustClassSeed") == "parachute"
 

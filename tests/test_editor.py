@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, Page
 
 from tools.client import ComfyClient
-from tools.editor import chromium, find_chromium, open_editor, saved_graph
+from tools.editor import chromium, complaints_of, find_chromium, open_editor, saved_graph
 from tools.paths import ROOT
 from tools.server import ComfyServer
 
@@ -43,10 +43,6 @@ SETTINGS: dict[str, dict[str, set[str]]] = {
     "RobustUpsample": {"upsample": set(), "paper": set(), "custom": CLIMB | {"objective", "consistent"}},
     "RobustActivationPaint": {"paint": set(), "paper": set(), "custom": CLIMB | MASKED},
 }
-# What the front end itself says on a fresh profile: it asks for files that no user has yet.
-CORE_REQUESTS = ("/api/userdata", "/user.css")
-LOADING_FAILED = "Failed to load resource"
-CORE_WORDS = "ComfyApp graph accessed before initialization"
 
 
 @pytest.fixture(scope="module")
@@ -59,18 +55,7 @@ def browser() -> Iterator[Browser]:
 def opened(request: pytest.FixtureRequest, browser: Browser, server: ComfyServer) -> Iterator[tuple[Page, list[str]]]:
     """The editor, and the complaints in its console so far."""
     page = browser.new_context(viewport={"width": 1600, "height": 900}).new_page()
-    complaints: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        text, place = message.text, message.location["url"]
-        own_file = place.startswith(server.url) and not any(part in place for part in CORE_REQUESTS)
-        # Requests to other machines are the front end's as well; the pack makes none.
-        elsewhere = "Content Security Policy" in text or (LOADING_FAILED in text and not own_file)
-        if message.type == "error" and text != CORE_WORDS and not elsewhere:
-            complaints.append(f"{text} ({place})")
-
-    page.on("console", listen)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    complaints = complaints_of(page, server.url)
     open_editor(page, server.url, vue_nodes=request.param)
     assert page.evaluate("() => LiteGraph.vueNodesMode") == request.param
     yield page, complaints

@@ -141,9 +141,7 @@ def test_a_call_is_never_made(tmp_path: Path, form: str, name: str) -> None:
 def test_a_call_among_weights_is_never_made(tmp_path: Path, name: str, protocol: int, zip_format: bool) -> None:
     marker = tmp_path.with_name(f"{tmp_path.name}-marker")
     path = tmp_path / "evil.ckpt"
-    torch.save(
-        dict(nested(marker))[name], path, pickle_protocol=protocol, _use_new_zipfile_serialization=zip_format
-    )
+    torch.save(dict(nested(marker))[name], path, pickle_protocol=protocol, _use_new_zipfile_serialization=zip_format)
     refused(path, marker)
 
 

@@ -92,7 +92,7 @@ def test_a_classifier_without_seeds_gets_its_first(pack: ModuleType, classifier:
     bare = replace(classifier, robust=classifier.robust.with_seeds(None))
     (fitted,) = pack.RobustFitSeeds.execute(bare, landscapes(5), "sea").result
     assert draw(pack, fitted, "sea", 2).shape == (2, 24, 24, 3)
-    with pytest.raises(ValueError, match="no seeds for class number 3: fit some"):
+    with pytest.raises(ValueError, match=r"no class seeds for church\. Choose the method"):
         draw(pack, fitted, "church", 1)
     pack.RobustSaveClassifier.execute(fitted, "first")
     assert (folder / "first.safetensors").is_file()
@@ -126,7 +126,7 @@ def test_a_saved_classifier_is_its_source_with_the_new_seeds(pack: ModuleType, c
     assert [path.name for path in folder.iterdir()] == ["my churches.safetensors"]
     assert "my churches.safetensors" in str(made.ui.as_dict())
     options = pack.RobustLoadClassifier.GET_NODE_INFO_V1()["input"]["required"]["classifier"][1]["options"]
-    assert options == ["canvas", "seasons", "styles", "my churches.safetensors"]
+    assert options[:4] == ["canvas", "seasons", "styles", "my churches.safetensors"]
     again = pack.RobustLoadClassifier.execute("my churches.safetensors").result[0]
     assert again.robust.labels == classifier.robust.labels
     seeds, before = again.robust.seeds, fitted.robust.seeds

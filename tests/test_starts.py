@@ -43,7 +43,7 @@ def test_no_size_means_the_classifiers_own(pack: ModuleType, loaded: Any) -> Non
 def test_automatic_takes_the_seeds_there_are(pack: ModuleType, loaded: Any, bare: Any) -> None:
     assert torch.equal(start(pack, loaded), start(pack, loaded, "class gaussian"))
     assert torch.equal(start(pack, bare), start(pack, bare, "natural noise"))
-    with pytest.raises(ValueError, match=r"no class seeds for this.*automatic"):
+    with pytest.raises(ValueError, match=r"no class seeds for sea.*automatic"):
         start(pack, bare, "class gaussian")
     # Seeds for one class of all.
     fitted = pack.RobustFitSeeds.execute(bare, torch.rand(4, 30, 30, 3), "sea").result[0]
@@ -60,7 +60,7 @@ def test_natural_noise_does_not_read_the_class(pack: ModuleType, bare: Any) -> N
 @pytest.mark.parametrize("method", ["class gaussian", "natural noise"])
 def test_the_best_of_many_scores_higher(pack: ModuleType, loaded: Any, method: str) -> None:
     def likely(images: Tensor) -> Tensor:
-        scores = loaded.robust(images.movedim(-1, 1).float()).log_softmax(1)
+        scores: Tensor = loaded.robust(images.movedim(-1, 1).float()).log_softmax(1)
         return scores[:, loaded.robust.labels.index("sea")]
 
     one, best = (start(pack, loaded, method, batch_size=4, best_of=count) for count in (1, 16))

@@ -7,12 +7,16 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from .errors import ToolError
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+# What the front end itself complains of on a fresh profile: it asks for files that no user has yet.
+_CORE_REQUESTS = ("/api/userdata", "/user.css")
+_CORE_WORDS = "ComfyApp graph accessed before initialization"
+_LOADING_FAILED = "Failed to load resource"
 _READY = """() => Boolean(window.app?.vueAppReady && window.app.canvas?.graph
     && window.LiteGraph.registered_node_types["RobustTranslate"])"""
 
@@ -47,6 +51,23 @@ def open_editor(page: Page, url: str, *, vue_nodes: bool = False) -> None:
     page.request.post(f"{url}/settings", data=settings)
     page.goto(url)
     page.wait_for_function(_READY)
+
+
+def complaints_of(page: Page, url: str) -> list[str]:
+    """What goes wrong from now on in the page and its scripts, without what is not the pack's affair; it grows."""
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        text, place = message.text, message.location["url"]
+        own_file = place.startswith(url) and not any(part in place for part in _CORE_REQUESTS)
+        # Requests to other machines are the front end's as well; the pack makes none.
+        elsewhere = "Content Security Policy" in text or (_LOADING_FAILED in text and not own_file)
+        if message.type == "error" and text != _CORE_WORDS and not elsewhere:
+            complaints.append(f"{text} ({place})")
+
+    page.on("console", listen)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return complaints
 
 
 def saved_graph(page: Page) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import { app } from "../../../scripts/app.js"
 
 const CLASSIFIER = "ROBUST_CLASSIFIER"
 const CLASS_INPUT = "target_class"
-// The ids of the two boundaries inside of a subgraph.
+// The ids of the two boundaries inside of a subgraph: numbers in older front ends, texts in newer ones.
 const FROM_OUTSIDE = -10
 const TO_OUTSIDE = -20
 
@@ -56,7 +56,7 @@ function widgetValue(node, name) {
 function origin(node, input) {
     const link = input.link == null ? undefined : node.graph.getLink(input.link)
     if (!link) return undefined
-    if (link.origin_id === FROM_OUTSIDE) {
+    if (Number(link.origin_id) === FROM_OUTSIDE) {
         const host = hostOf(node.graph)
         const outer = host?.inputs[link.origin_slot]
         if (!outer) return undefined
@@ -69,8 +69,8 @@ function origin(node, input) {
 function inside(node, slot) {
     if (!node?.isSubgraphNode?.()) return node ? { node } : undefined
     const link = node.subgraph.getLink(node.subgraph.outputs[slot]?.linkIds[0])
-    if (!link || link.target_id !== TO_OUTSIDE) return undefined
-    if (link.origin_id === FROM_OUTSIDE) return origin(node, node.inputs[link.origin_slot])
+    if (!link || Number(link.target_id) !== TO_OUTSIDE) return undefined
+    if (Number(link.origin_id) === FROM_OUTSIDE) return origin(node, node.inputs[link.origin_slot])
     return inside(node.subgraph.getNodeById(link.origin_id), link.origin_slot)
 }
 
