@@ -84,6 +84,7 @@ def save_classifier(classifier: RobustClassifier, path: Path) -> None:
 
     Raises:
         ValueError: a weight that is not finite.
+        OSError: it cannot be written there.
     """
     card = classifier.card
     header: dict[str, Any] = {
@@ -114,7 +115,11 @@ def save_classifier(classifier: RobustClassifier, path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
         # Without the extension: a list of classifiers made meanwhile must not show it.
         whole = Path(folder) / "whole"
-        save_file(written, whole, metadata={ENTRY: json.dumps(header)})
+        try:
+            save_file(written, whole, metadata={ENTRY: json.dumps(header)})
+        except SafetensorError as error:
+            # It has the system's error only in its words.
+            raise OSError(f"{path} could not be written: {error}") from error
         whole.replace(path)
 
 

@@ -202,7 +202,7 @@ def refuse_beyond_memory(loaded: LoadedClassifier, count: int, height: int, widt
     picture = 3 * 4 * height * width
     device, host = loaded.patcher.load_device, torch.device("cpu")
     demands = {device: WORKING_COPIES * picture}
-    # The finished pictures, one by one and then as a batch.
+    # The finished pictures, and the same in ComfyUI's layout.
     demands[host] = demands.get(host, 0) + 2 * count * picture
     for place, demand in demands.items():
         free = mm.get_free_memory(place)
@@ -231,7 +231,7 @@ def synthesize(
     Returns:
         Work's images in the order of the batch, on ComfyUI's intermediate device and in its dtype.
     """
-    count, results = len(images), []
+    count, results = len(images), None
     chunk = count if together else 1
     bar = comfy.utils.ProgressBar(steps)
     with torch.inference_mode(False), torch.enable_grad():
@@ -247,12 +247,16 @@ def synthesize(
                     raise
                 chunk = (chunk + 1) // 2
             else:
-                results.append(made)
+                if results is None:
+                    # Of all at once, because a list of parts would have to be held twice to be joined.
+                    results = made if len(made) == count else made.new_empty(count, *made.shape[1:])
+                results[part] = made
                 position = part.stop
                 continue
             # Out here the exception, and the tensors its traceback holds, are gone.
             mm.soft_empty_cache()
-    return torch.cat(results)
+    assert results is not None, "a batch has at least one picture"
+    return results
 
 
 def to_intermediate(image: Tensor) -> Tensor:
