@@ -24,7 +24,9 @@ export function matching(classes, name) {
     const wanted = plain(name)
     if (!wanted) return classes
     const ranked = classes.map((names) => [rank(names, wanted), names]).filter(([rank]) => rank < NO_MATCH)
-    return ranked.sort(([one], [other]) => one - other).map(([, names]) => names)
+    // A tiger before a tiger shark.
+    const order = ([one, [a]], [other, [b]]) => one - other || a.length - b.length
+    return ranked.sort(order).map(([, names]) => names)
 }
 
 /** Whether `name` is the first name of the class. */
