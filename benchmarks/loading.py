@@ -13,8 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -23,6 +22,8 @@ from torch import Tensor
 from robust_synthesis.models.architectures import build_network
 from robust_synthesis.models.checkpoints import load_classifier
 from robust_synthesis.models.conversion import conversion_of, open_classifier
+
+from .memory import added_by
 
 ARCHITECTURE, CLASSES = "resnet50", 1000
 RUNS = 5
@@ -97,27 +98,16 @@ def _measure(name: str, path: Path) -> None:
     # The parts of torch that are only imported when they are used.
     build_network({"name": "narrow_resnet", "widths": [4], "blocks": [1], "stem_stride": 1, "activation": "relu"}, 2)
     build_network({"name": "resnet18"}, 2)
-    with _peak() as added:
+    seconds = 0.0
+
+    def work() -> None:
+        nonlocal seconds
         started = time.perf_counter()
-        kept = WAYS[name](path)
+        WAYS[name](path)
         seconds = time.perf_counter() - started
-    del kept
-    print(json.dumps([seconds, *added]))
 
-
-@contextmanager
-def _peak() -> Iterator[list[int]]:
-    """The highest memory during what follows, beyond what was there before, in bytes."""
-    added: list[int] = []
-    Path("/proc/self/clear_refs").write_text("5")
-    before = _status("VmRSS")
-    yield added
-    added.append(_status("VmHWM") - before)
-
-
-def _status(entry: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(entry))
+    added = added_by(work)
+    print(json.dumps([seconds, added]))
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ class ClimbableNetwork(nn.Module, ABC):
 
     # Not `features`: some of torchvision's networks call a part of theirs that.
     def pooled_features(self, x: Tensor, pass_through: bool = False) -> Tensor:
-        """The mean of the last activation, `[B, F]`; see `feature_maps`."""
-        return self.feature_maps(x, pass_through).mean((2, 3))
+        """The mean of the last activation, `[B, F]`, in the head's precision; see `feature_maps`."""
+        return self.feature_maps(x, pass_through).mean((2, 3), dtype=self.head.weight.dtype)
 
     def forward(self, x: Tensor, pass_through: bool = False) -> Tensor:
         """Logits, `[B, classes]`; see `feature_maps`."""

@@ -17,12 +17,13 @@ import comfy.utils
 import folder_paths
 import torch
 from aiohttp import web
+from comfy.cli_args import args
 from comfy_execution.utils import get_executing_context
 from PIL import Image
 from server import PromptServer
 from torch import Tensor
 
-from ..models import RobustClassifier, open_classifier, save_classifier
+from ..models import RobustClassifier, made_fast, native_bfloat16, open_classifier, save_classifier
 from ..models.catalog import EXTENSION, EXTENSIONS, Choice, HubFile, choices, find
 from ..models.class_lists import class_list
 from ..models.hub import download
@@ -113,7 +114,7 @@ def classifier_choice(name: str) -> Choice:
 def load(choice: Choice) -> LoadedClassifier:
     """Read a classifier, after downloading it if it is not here, and hand its memory to ComfyUI.
 
-    The weights are in the precision ComfyUI prefers for the device. What was done besides is said on the node.
+    It is made fast, in the precision that suits the device. What was done besides is said on the node.
 
     Raises:
         DownloadError: it is not here, and could not be downloaded.
@@ -130,14 +131,20 @@ def load(choice: Choice) -> LoadedClassifier:
         if opened.notes:
             say("\n".join(opened.notes))
         robust, device = opened.classifier, mm.get_torch_device()
-        size = sum(parameter.numel() for parameter in robust.parameters())
-        dtype = mm.unet_dtype(device, model_params=size, supported_dtypes=[torch.bfloat16, torch.float32])
-        # float16 is left out even when asked for by a flag: small gradients vanish in it.
-        robust.network.to(torch.bfloat16 if dtype == torch.bfloat16 else torch.float32)
+        made_fast(robust, _precision(device, sum(parameter.numel() for parameter in robust.parameters())))
         patcher = comfy.model_patcher.CoreModelPatcher(
             robust, load_device=device, offload_device=mm.unet_offload_device()
         )
     return LoadedClassifier(robust, patcher, opened.source)
+
+
+def _precision(device: torch.device, size: int) -> torch.dtype:
+    """What the weights of a network of so many numbers are to be in."""
+    if mm.is_device_cpu(device) and native_bfloat16() and not (args.fp32_unet or args.force_fp32):
+        return torch.bfloat16
+    # float16 is left out even when asked for by a flag: small gradients vanish in it.
+    dtype = mm.unet_dtype(device, model_params=size, supported_dtypes=[torch.bfloat16, torch.float32])
+    return torch.bfloat16 if dtype == torch.bfloat16 else torch.float32
 
 
 def save(loaded: LoadedClassifier, name: str) -> Path:

@@ -40,10 +40,12 @@ def class_loss(logits_of: See, weights: Tensor, objective: ObjectiveName) -> Los
         raise ValueError(f"Unknown objective {objective!r}: choose one of {', '.join(of_logits)}.")
     measure = of_logits[objective]
     weights = torch.atleast_2d(weights)
+    # Asked once: on a GPU each answer would wait for all that is under way.
+    repels = bool((weights < 0).any())
 
     def loss(images: Tensor) -> Tensor:
         logits = logits_of(images)
-        return measure(logits, weights.to(logits))
+        return measure(logits, weights.to(logits), repels)
 
     return loss
 
@@ -83,21 +85,23 @@ def penalised(loss: Loss, original: Tensor, mask: Tensor, penalty: float) -> Los
     return both
 
 
-def _logit(logits: Tensor, weights: Tensor) -> Tensor:
+def _logit(logits: Tensor, weights: Tensor, _repels: bool) -> Tensor:
     return -(logits * weights).sum(1)
 
 
-def _cross_entropy(logits: Tensor, weights: Tensor) -> Tensor:
-    log_p = logits.log_softmax(1)
-    attract, repel = weights.clamp(min=0), -weights.clamp(max=0)
+def _cross_entropy(logits: Tensor, weights: Tensor, repels: bool) -> Tensor:
+    attract = weights.clamp(min=0)
     attract = attract / attract.sum(1, keepdim=True).clamp(min=torch.finfo(attract.dtype).tiny)
+    loss = -(attract * logits.log_softmax(1)).sum(1)
+    if not repels:
+        return loss
     # log(1 - p), from the logits of all other classes: exact where p is close to 1.
     away = torch.logsumexp(_others(logits), 2) - logits.logsumexp(1, keepdim=True)
-    return -(attract * log_p).sum(1) - (repel * away).sum(1)
+    return loss + (weights.clamp(max=0) * away).sum(1)
 
 
-def _both(logits: Tensor, weights: Tensor) -> Tensor:
-    return _logit(logits, weights) + SURENESS * _cross_entropy(logits, weights)
+def _both(logits: Tensor, weights: Tensor, repels: bool) -> Tensor:
+    return _logit(logits, weights, repels) + SURENESS * _cross_entropy(logits, weights, repels)
 
 
 def _others(logits: Tensor) -> Tensor:
@@ -106,7 +110,7 @@ def _others(logits: Tensor) -> Tensor:
     return logits[:, None, :].expand(-1, logits.shape[1], -1).masked_fill(own, -torch.inf)
 
 
-def _margin(logits: Tensor, weights: Tensor) -> Tensor:
+def _margin(logits: Tensor, weights: Tensor, _repels: bool) -> Tensor:
     attract = weights.clamp(min=0)
     total = attract.sum(1, keepdim=True)
     scaled = torch.where(total > 0, weights / total.clamp(min=torch.finfo(total.dtype).tiny), weights)

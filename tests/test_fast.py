@@ -1,0 +1,60 @@
+"""A classifier made fast is the same classifier."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from robust_synthesis.models import ClassifierCard, RobustClassifier, made_fast
+from robust_synthesis.models.torchvision_networks import NETWORKS
+from robust_synthesis.synthesis import TRANSLATE_PRESETS, class_seeds, parse_class_expression, translate
+from tests.checkpoint_layouts import random_network
+
+SMALL = ["resnet18", "resnet50", "vgg11_bn", "densenet161", "mobilenet_v2", "mnasnet1_0", "shufflenet_v2_x1_0"]
+NORMS_BEFORE_CONVOLUTIONS = {"densenet161"}
+
+
+def generated(classifier: RobustClassifier, target: str) -> Tensor:
+    mix = parse_class_expression(target, classifier.labels)
+    assert classifier.seeds is not None
+    start = class_seeds(classifier.seeds, mix, 96, 96, [1, 2])
+    return translate(classifier, start, mix, TRANSLATE_PRESETS["generate"], [1, 2])
+
+
+@pytest.mark.parametrize("architecture", [*SMALL, "resnext50_32x4d", "cifar_resnet18"])
+def test_every_family_of_networks_computes_the_same(architecture: str) -> None:
+    assert architecture in NETWORKS
+    network = random_network(architecture, 5)
+    card = ClassifierCard("Any", {"name": architecture}, tuple("abcde"), 64, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+    classifier = RobustClassifier(network, card)
+    images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    before = classifier(images)
+    (gradient,) = torch.autograd.grad(before.sum(), images)
+    made_fast(classifier)
+    after = classifier(images)
+    (same,) = torch.autograd.grad(after.sum(), images)
+    torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3 * float(before.detach().abs().max()))
+    torch.testing.assert_close(same, gradient, rtol=1e-2, atol=1e-2 * float(gradient.abs().max()))
+    norms = [module for module in classifier.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert bool(norms) == (architecture in NORMS_BEFORE_CONVOLUTIONS)
+
+
+@pytest.mark.parametrize("target", ["church", "sea:0.7, mountain:0.3"])
+def test_in_bfloat16_the_pictures_are_the_same_to_the_eye(canvas: RobustClassifier, target: str) -> None:
+    fast = made_fast(copy.deepcopy(canvas), torch.bfloat16)
+    exact, quick = generated(canvas, target), generated(fast, target)
+    psnr = -10 * (exact - quick).square().mean((1, 2, 3)).log10()
+    assert psnr.min() > 40
+    scores, same = (canvas(pictures).softmax(1) for pictures in (exact, quick))
+    torch.testing.assert_close(same, scores, rtol=0, atol=0.01)
+    assert torch.equal(quick, generated(fast, target)), "the same inputs gave another picture"
+
+
+def test_logits_and_scores_hardly_round(canvas: RobustClassifier) -> None:
+    fast = made_fast(copy.deepcopy(canvas), torch.bfloat16)
+    images = generated(canvas, "sea")
+    assert fast(images).dtype == torch.float32
+    torch.testing.assert_close(fast(images), canvas(images), rtol=0.02, atol=0.2)
