@@ -21,6 +21,11 @@ def added_by(work: Callable[[], object], device: str = "cpu") -> int:
     return _status("VmHWM") - before
 
 
+def peak() -> int:
+    """The most memory this process has had, in bytes. Needs Linux."""
+    return _status("VmHWM")
+
+
 def _status(entry: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(entry))

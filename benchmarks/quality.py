@@ -16,21 +16,22 @@ from pathlib import Path
 
 import torch
 
-from robust_synthesis.models import bundled_classifiers, load_classifier
+from robust_synthesis.models import bundled_classifiers, load_classifier, made_fast, native_bfloat16
 from robust_synthesis.synthesis import TRANSLATE_PAPER, TRANSLATE_PRESETS
 
 from .generation import generation
 from .inception import DUAL, generate_into, inception_figures
 from .inpainting import inpainting
 from .judge import load_judge
+from .large import large
 from .measures import Table, held_out
 from .starts import starts
 from .translation import translation
 from .upsampling import upsampling
 
-OPERATIONS = ("generation", "starts", "inpainting", "upsampling", "translation")
+OPERATIONS = ("generation", "starts", "large", "inpainting", "upsampling", "translation")
 # Of each class. The paper's settings take 45 times our steps to inpaint, and four times to upsample.
-GENERATED, INPAINTED_AS_PAPER, UPSAMPLED_AS_PAPER, TRANSLATED = 40, 4, 10, 75
+GENERATED, ENLARGED, INPAINTED_AS_PAPER, UPSAMPLED_AS_PAPER, TRANSLATED = 40, 5, 4, 10, 75
 SETTINGS = {"generate": TRANSLATE_PRESETS["generate"], "dual": DUAL, "paper": TRANSLATE_PAPER["generate"]}
 
 
@@ -49,6 +50,9 @@ def judged(data: Path, each: int, operations: list[str], plot: Path) -> None:
             generation(judge, canvas, held_out(zips["canvas"], canvas, 1 << 30), min(each, GENERATED))
         if "starts" in operations:
             starts(judge, canvas, held_out(zips["canvas"], canvas, 1 << 30), min(each, GENERATED))
+        if "large" in operations:
+            quick = made_fast(load_classifier(models["canvas"]), torch.bfloat16 if native_bfloat16() else torch.float32)
+            large(judge, quick, held_out(zips["canvas"], canvas, 1 << 30), min(each, ENLARGED))
         if "inpainting" in operations:
             inpainting(judge, canvas, test, min(each, INPAINTED_AS_PAPER))
         if "upsampling" in operations:

@@ -1,8 +1,8 @@
 """The ascent beside the loop that the paper's authors published: `AttackerModel` of their `robustness` package.
 
-`pip install --no-deps robustness==1.2.1.post2 && pip install dill pandas`, then
-`python -m robust_synthesis.benchmarks.speed`. Same networks, weights, starts and steps; the sides take turns in one
-process, and medians count. Memory is measured in a process for each side. With CUDA everything runs there.
+`pip install --no-deps robustness==1.2.1.post2`, then `python -m robust_synthesis.benchmarks.speed [canvas-96.zip]`;
+with the pictures, the judge is asked as well. Same networks, weights, starts and steps; the sides take turns in one process,
+and medians count. Memory is measured in a process for each side. With CUDA everything runs there.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import types
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import torch
 from torch import Tensor, nn
@@ -36,24 +38,34 @@ from robust_synthesis.synthesis import (
     TRANSLATE_PAPER,
     TRANSLATE_PRESETS,
     Mix,
+    TranslateSettings,
     ascend,
     class_loss,
     class_seeds,
     translate,
 )
 
+from .generation import FIRST_SEED
+from .judge import accuracy, load_judge
+from .measures import Table
 from .memory import added_by
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 DTYPE = torch.bfloat16 if DEVICE == "cuda" or native_bfloat16() else torch.float32
-NETWORKS = ("resnet50", "canvas")
-STEPS = {1: 20, 4: 10, 16: 6}
-"""Of one run, by the size of the batch."""
+STEPS = {
+    "resnet50": {1: (5, 20), 4: (2, 8), 16: (1, 3)},
+    "canvas": {1: (20, 100), 4: (10, 50), 16: (5, 25)},
+}
+"""Of a short and a long run, by network and size of the batch: their difference leaves out what a run does once."""
 ROUNDS = 5
 TARGET = 1
 EPSILON, STEP_SIZE = 40.0, 1.0
-FEWER_STEPS = range(2, 16)
+FEWER = ((15, 6.0), (12, 7.0), (10, 8.0), (8, 8.0))
+"""Steps and step sizes of `generate`, from its own to bolder ones."""
+EACH = 5
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+STAND_INS = ("cox", "cox.store", "dill", "pandas", "torchvision.models.utils")
 
 Run = Callable[[Tensor, int], Tensor]
 """From images `[B, 3, H, W]` and a number of steps to where they climbed."""
@@ -69,7 +81,7 @@ class Sides:
     """The network's two passes and nothing else."""
 
 
-def main() -> None:
+def main(judge: RobustClassifier | None) -> None:
     """Print all tables."""
     print(
         f"torch {torch.__version__}, {DEVICE}, {torch.get_num_threads()} threads, ours in {DTYPE}".replace("torch.", "")
@@ -77,27 +89,29 @@ def main() -> None:
     columns = ["peer, ms a step", "ours", "floor", "peer / ours", "ours / floor", "memory: peer", "ours", "ours / peer"]
     print(f"\n| network, batch | loss | {' | '.join(columns)} |")
     print("|---|---|---|---|---|---|---|---|---|---|")
-    for name in NETWORKS:
+    for name, batches in STEPS.items():
         for loss in ("plain", "custom"):
-            for batch, steps in STEPS.items():
-                _row(name, loss, batch, steps)
+            for batch in batches:
+                _row(name, loss, batch)
     print()
-    for name in NETWORKS:
+    for name in STEPS:
         _arithmetic(name)
-    print()
-    _same_result()
+    _same_result(judge)
 
 
-def _row(name: str, loss: str, batch: int, steps: int) -> None:
+def _row(name: str, loss: str, batch: int) -> None:
     sides = _sides(name, loss)
     images = torch.rand(batch, 3, _side(name), _side(name), device=DEVICE)
     runs = {"peer": sides.peer, "ours": sides.ours, "floor": sides.floor}
-    times = {side: [_seconds(partial(run, images, steps)) for _ in range(1)] for side, run in runs.items()}
+    short, long = STEPS[name][batch]
+    times: dict[str, list[float]] = {side: [] for side in runs}
+    for run in runs.values():
+        run(images, 1)
     for _ in range(ROUNDS):
         for side, run in runs.items():
-            times[side].append(_seconds(partial(run, images, steps)))
-    # The first run of each side has laid its weights out.
-    peer, ours, floor = (statistics.median(times[side][1:]) / steps * 1000 for side in runs)
+            once, more = (_seconds(partial(run, images, steps)) for steps in (short, long))
+            times[side].append((more - once) / (long - short) * 1000)
+    peer, ours, floor = (statistics.median(times[side]) for side in runs)
     memory = [_memory_apart(name, loss, batch, side) / 1e6 for side in ("peer", "ours")]
     print(
         f"| {name}, {batch} | {loss} | {peer:.1f} | {ours:.1f} | {floor:.1f} | {peer / ours:.2f} | {ours / floor:.3f} "
@@ -170,9 +184,9 @@ class _AsTheirs(nn.Module):
         return logits
 
 
-def _peer(name: str, loss: str) -> Run:
-    # What it imports from older versions of torchvision, and calls even where there is no GPU.
-    sys.modules.setdefault("torchvision.models.utils", types.ModuleType("torchvision.models.utils"))
+def _peer(name: str, loss: str) -> Callable[..., Tensor]:
+    # What it imports for its other parts, and calls even where there is no GPU.
+    sys.modules |= {name: MagicMock() for name in STAND_INS}
     if DEVICE == "cpu":
         torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
     from robustness.attacker import AttackerModel
@@ -213,7 +227,8 @@ def _arithmetic(name: str) -> None:
     """The multiplications and additions of a step, at the rate at which this machine multiplies large matrices."""
     fast, images = _fast(name), torch.rand(1, 3, _side(name), _side(name), device=DEVICE).requires_grad_()
     with FlopCounterMode(display=False) as counter:
-        torch.autograd.grad(fast(images)[:, TARGET].sum(), images)
+        # The counter cannot follow autograd.grad.
+        fast(images)[:, TARGET].sum().backward()
     operations = counter.get_total_flops()
     side = 4096 if DEVICE == "cuda" else 2048
     a, b = (torch.rand(side, side, device=DEVICE, dtype=DTYPE) for _ in range(2))
@@ -225,52 +240,42 @@ def _arithmetic(name: str) -> None:
     )
 
 
-def _same_result() -> None:
-    """The time to where the peer's 60 steps of the paper's settings lead, by the float32 classifier's confidence."""
-    classifier, fast = _classifier("canvas"), _fast("canvas")
-    seeds, size = classifier.seeds, classifier.input_size
+def _same_result(judge: RobustClassifier | None) -> None:
+    """The time to where the peer's 60 steps of the paper's settings lead, picture by picture."""
+    classifier, fast, peer = _classifier("canvas"), _fast("canvas"), _peer("canvas", "plain")
+    seeds, side = classifier.seeds, classifier.input_size
     assert seeds is not None
-    classes = torch.arange(len(classifier.labels))
-    starts = torch.cat([class_seeds(seeds, Mix(((int(c), 1.0),)), size, size, [1]) for c in classes]).to(DEVICE)
-    peer = _peer("canvas", "plain")
-    _seconds(lambda: peer(starts[:1], 2))
-    reached: list[Tensor] = []
+    asked = torch.arange(len(classifier.labels)).repeat_interleave(EACH)
+    mixes = [Mix(((c, 1.0),)) for c in asked.tolist()]
+    starts = [class_seeds(seeds, mix, side, side, [FIRST_SEED + i]).to(DEVICE) for i, mix in enumerate(mixes)]
+    targets = list(asked.to(DEVICE).split(1))
 
-    def alone() -> None:
-        for c in classes:
-            made = peer(starts[c : c + 1], 60, classes[c : c + 1].to(DEVICE))  # type: ignore[call-arg]
-            reached.append(made)
+    def papers() -> list[Tensor]:
+        return [peer(start, 60, target) for start, target in zip(starts, targets, strict=True)]
 
-    seconds = _seconds(alone)
-    confidence = _confidence(classifier, torch.cat(reached), classes)
-    print(f"peer, 60 steps: confidence {confidence:.4f}, {seconds / len(classes):.3f} s a picture")
-    preset = TRANSLATE_PRESETS["generate"]
-    for steps in FEWER_STEPS:
-        made: list[Tensor] = []
+    def ours(settings: TranslateSettings) -> list[Tensor]:
+        return [translate(fast, start, mix, settings, [0]) for start, mix in zip(starts, mixes, strict=True)]
 
-        def climb(steps: int = steps, made: list[Tensor] = made) -> None:
-            for c in classes.tolist():
-                mix = Mix(((c, 1.0),))
-                made.append(translate(fast, starts[c : c + 1], mix, replace(preset, steps=steps), [1]))
-
-        ours = _seconds(climb)
-        own = _confidence(classifier, torch.cat(made), classes)
-        print(
-            f"ours, {steps} steps of generate: confidence {own:.4f}, {ours / len(classes):.3f} s a picture: "
-            f"{seconds / ours:.1f} times as fast"
-        )
-        if own >= confidence:
-            break
-
-
-@torch.no_grad()
-def _confidence(classifier: RobustClassifier, images: Tensor, classes: Tensor) -> float:
-    scores = classifier(images).softmax(1)
-    return float(scores.gather(1, classes.to(scores.device)[:, None]).mean())
+    columns = {"s a picture": ".3f", "times as fast": ".1f", "confidence": ".4f", "judge": ".1%"}
+    table = Table(f"The paper's result, {len(asked)} pictures of canvas, one at a time", columns)
+    preset, slowest = TRANSLATE_PRESETS["generate"], 0.0
+    rows = {f"{steps} steps of {size}": replace(preset, steps=steps, step_size=size) for steps, size in FEWER}
+    ways = {"peer, 60 steps": papers} | {f"ours, {name}": partial(ours, settings) for name, settings in rows.items()}
+    for name, way in ways.items():
+        _wait()
+        started = time.perf_counter()
+        images = torch.cat(way())
+        _wait()
+        seconds = time.perf_counter() - started
+        slowest = slowest or seconds
+        with torch.no_grad():
+            confidence = classifier(images).softmax(1)[torch.arange(len(asked)), asked.to(DEVICE)].mean()
+        right = None if judge is None else accuracy(judge, images.cpu(), asked)
+        table.row(name, seconds / len(asked), slowest / seconds, float(confidence), right)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:
+    if len(sys.argv) > 2:
         _memory(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4])
     else:
-        main()
+        main(load_judge(Path(sys.argv[1])) if sys.argv[1:] else None)

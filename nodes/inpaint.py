@@ -10,6 +10,7 @@ from torch import Tensor
 from ..synthesis import FILLS, INPAINT_PAPER, INPAINT_PRESET, inpaint, parse_class_expression
 from ..synthesis.ascent import Callback
 from . import runtime
+from .film import animate_input, frames_output
 from .masked import work_inside
 from .presets import climb_inputs, masked_inputs, preset_input, read_preset
 from .sockets import CATEGORY, classifier_input, guessable_class_input, seed_input, seeds_of_batch
@@ -54,8 +55,12 @@ class RobustInpaint(io.ComfyNode):
                     "Seeds the fills noise and class seed; picture n of a batch (from 0) uses seed + n. The other "
                     "fills have nothing random, and the seed changes nothing."
                 ),
+                animate_input(),
             ],
-            outputs=[io.Image.Output("image", tooltip="The pictures, filled, at the size they came in.")],
+            outputs=[
+                io.Image.Output("image", tooltip="The pictures, filled, at the size they came in."),
+                frames_output(),
+            ],
         )
 
     @classmethod
@@ -67,6 +72,7 @@ class RobustInpaint(io.ComfyNode):
         target_class: str,
         preset: dict[str, Any] | None = None,
         seed: int = 0,
+        animate: int = 0,
     ) -> io.NodeOutput:
         robust = classifier.robust
         settings = read_preset(preset, _PRESETS, INPAINT_PAPER)
@@ -78,7 +84,7 @@ class RobustInpaint(io.ComfyNode):
             random_seeds = seeds_of_batch(seed, part.stop)[part]
             return inpaint(robust, chunk, masks, mix, settings, random_seeds, report)
 
-        return io.NodeOutput(work_inside(classifier, image, mask, settings, work))
+        return work_inside(classifier, image, mask, settings, work, animate)
 
 
 def _fill_input(default: str) -> io.Input:

@@ -12,6 +12,7 @@ from ..synthesis import PAINT_PAPER, PAINT_PRESET, paint, parse_feature_expressi
 from ..synthesis.ascent import Callback
 from . import runtime
 from .feature_finding import feature_text, strongest_features
+from .film import animate_input, frames_output
 from .masked import work_inside
 from .presets import climb_inputs, masked_inputs, preset_input, read_preset
 from .sockets import CATEGORY, classifier_input
@@ -71,8 +72,12 @@ class RobustActivationPaint(io.ComfyNode):
                     optional=True,
                     tooltip="The region of the reference to take features from. Without one: all of it.",
                 ),
+                animate_input(),
             ],
-            outputs=[io.Image.Output("image", tooltip="The painted pictures, at the size they came in.")],
+            outputs=[
+                io.Image.Output("image", tooltip="The painted pictures, at the size they came in."),
+                frames_output(),
+            ],
         )
 
     @classmethod
@@ -86,6 +91,7 @@ class RobustActivationPaint(io.ComfyNode):
         preset: dict[str, Any] | None = None,
         reference: Tensor | None = None,
         reference_mask: Tensor | None = None,
+        animate: int = 0,
     ) -> io.NodeOutput:
         robust = classifier.robust
         settings = read_preset(preset, _PRESETS, PAINT_PAPER)
@@ -107,4 +113,4 @@ class RobustActivationPaint(io.ComfyNode):
         def work(chunk: Tensor, masks: Tensor, _part: slice, report: Callback) -> Tensor:
             return paint(robust, chunk, masks, weights.to(chunk), strength, settings, report)
 
-        return io.NodeOutput(work_inside(classifier, image, mask, settings, work))
+        return work_inside(classifier, image, mask, settings, work, animate)

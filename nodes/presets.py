@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from comfy_api.latest import io
 
-from ..synthesis import NORMS, OBJECTIVES, ClimbSettings, MaskedSettings
+from ..synthesis import NORMS, OBJECTIVES, ClimbSettings, DetailedSettings, MaskedSettings
 from ..synthesis.objectives import ObjectiveName
 
 CUSTOM = "custom"
@@ -116,12 +116,16 @@ def masked_inputs(paper: MaskedSettings) -> list[io.Input]:
             tooltip="The paper's lambda: while it climbs, the surroundings may change as well, at this price, and come "
             "back as they were at the end. 0: they are held still.",
         ),
-        io.Int.Input(
-            "detail_steps",
-            default=paper.detail_steps,
-            min=0,
-            max=500,
-            tooltip="In a picture larger than the classifier's own size: so many further steps at each finer "
-            "resolution, looking at it in tiles. 0: only what the classifier sees at once.",
-        ),
+        detail_input(paper),
     ]
+
+
+def detail_input(paper: DetailedSettings) -> io.Input:
+    return io.Int.Input(
+        "detail_steps",
+        default=paper.detail_steps,
+        min=0,
+        max=500,
+        tooltip="In a picture larger than the classifier's own size: so many further steps at each finer resolution, "
+        "looking at it in tiles. 0: only what the classifier sees at once.",
+    )

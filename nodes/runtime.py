@@ -27,8 +27,9 @@ from ..models import RobustClassifier, made_fast, native_bfloat16, open_classifi
 from ..models.catalog import EXTENSION, EXTENSIONS, Choice, HubFile, choices, find
 from ..models.class_lists import class_list
 from ..models.hub import download
-from ..synthesis.ascent import Callback
+from ..synthesis.ascent import Callback, Picture
 from ..synthesis.views import TILES_AT_ONCE, working_size
+from .film import Film
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
@@ -37,6 +38,8 @@ FOLDER = "robust_classifiers"
 EXAMPLES = Path(__file__).parent.parent / "workflows" / "assets"
 EXAMPLE_PREFIX = "robust_"
 PREVIEW_SECONDS = 0.25
+PREVIEW_SHARE = 0.1
+"""Of the time, at most, for previews of large pictures."""
 DOWNLOAD_WORDS_SECONDS = 1.0
 PREVIEW_PICTURES = 16
 PREVIEW_SIDE = 512
@@ -221,7 +224,13 @@ def refuse_beyond_memory(loaded: LoadedClassifier, count: int, height: int, widt
 
 
 def synthesize(
-    loaded: LoadedClassifier, images: Tensor, steps: int, work: Work, together: bool = True, enlarged: int = 1
+    loaded: LoadedClassifier,
+    images: Tensor,
+    steps: int,
+    work: Work,
+    together: bool = True,
+    enlarged: int = 1,
+    film: Film | None = None,
 ) -> Tensor:
     """Run work on a batch of images on the classifier's device, with progress, previews and cancel.
 
@@ -234,11 +243,18 @@ def synthesize(
         work: see `Work`.
         together: False for one image at a time, where what one needs must not depend on its neighbours.
         enlarged: how many times as wide and high work's images are.
+        film: gets the pictures on the way that it wants.
 
     Returns:
         Work's images in the order of the batch, on ComfyUI's intermediate device and in its dtype.
+
+    Raises:
+        ValueError: the film would not fit into memory.
     """
-    count, results = len(images), None
+    count, results, film = len(images), None, film or Film(0)
+    if film.every:
+        height, width = (side * enlarged for side in images.shape[2:])
+        refuse_beyond_memory(loaded, count * (film.count(steps) + 1), height, width)
     chunk = count if together else 1
     bar = comfy.utils.ProgressBar(steps)
     with torch.inference_mode(False), torch.enable_grad():
@@ -247,8 +263,9 @@ def synthesize(
         position = 0
         while position < count:
             part = slice(position, min(position + chunk, count))
+            report = _Reporter(bar, steps, part, count, film)
             try:
-                made = _run(loaded, images[part], part, work, _Reporter(bar, steps, part, count), enlarged)
+                made = _run(loaded, images[part], part, work, report, enlarged)
             except Exception as error:
                 if not _out_of_memory(error) or chunk == 1:
                     raise
@@ -258,6 +275,8 @@ def synthesize(
                     # Of all at once, because a list of parts would have to be held twice to be joined.
                     results = made if len(made) == count else made.new_empty(count, *made.shape[1:])
                 results[part] = made
+                if film.every:
+                    film.add(report.frames, made)
                 position = part.stop
                 continue
             # Out here the exception, and the tensors its traceback holds, are gone.
@@ -306,27 +325,32 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 class _Reporter:
-    """The callback of one chunk: cancel and progress at each step, a preview a few times a second."""
+    """The callback of one chunk: cancel, progress and film at each step, a preview a few times a second."""
 
-    def __init__(self, bar: comfy.utils.ProgressBar, steps: int, part: slice, count: int) -> None:
+    def __init__(self, bar: comfy.utils.ProgressBar, steps: int, part: slice, count: int, film: Film) -> None:
         self.bar = bar
         self.steps = steps
         self.part = part
         self.count = count
-        self.last_preview = 0.0
+        self.film = film
+        self.frames: list[Tensor] = []
+        self.next_preview = 0.0
 
-    def __call__(self, step: int, _losses: Tensor, images: Tensor) -> None:
+    def __call__(self, step: int, losses: Tensor, picture: Picture) -> None:
         mm.throw_exception_if_processing_interrupted()
-        preview = None
-        if time.monotonic() - self.last_preview >= PREVIEW_SECONDS:
-            preview = ("JPEG", _contact_sheet(images), PREVIEW_SIDE)
-            self.last_preview = time.monotonic()
-        done = self.part.start * self.steps + len(images) * (step + 1)
+        if self.film.wants(step):
+            self.frames.append(to_intermediate(picture()))
+        preview, now = None, time.monotonic()
+        if now >= self.next_preview:
+            preview = ("JPEG", _contact_sheet(picture()[:PREVIEW_PICTURES]), PREVIEW_SIDE)
+            took = time.monotonic() - now
+            self.next_preview = now + max(PREVIEW_SECONDS, took / PREVIEW_SHARE)
+        done = self.part.start * self.steps + len(losses) * (step + 1)
         self.bar.update_absolute(done // self.count, self.steps, preview)
 
 
 def _contact_sheet(images: Tensor) -> Image.Image:
-    images = (images[:PREVIEW_PICTURES].permute(0, 2, 3, 1) * 255).round().byte().cpu()
+    images = (images.permute(0, 2, 3, 1) * 255).round().byte().cpu()
     count, height, width, _ = images.shape
     columns = math.ceil(math.sqrt(count))
     sheet = Image.new("RGB", (columns * width, -(-count // columns) * height))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from comfy_api.latest import io
 from torch import Tensor
 
 from ..synthesis import TRANSLATE_PAPER, TRANSLATE_PRESETS, parse_class_expression, translate
-from ..synthesis.ascent import Callback
+from ..synthesis.ascent import Callback, through
+from ..synthesis.views import whole
 from . import runtime
-from .presets import climb_inputs, preset_input, read_preset
+from .film import Film, animate_input, frames_output
+from .presets import climb_inputs, detail_input, preset_input, read_preset
 from .sockets import CATEGORY, classifier_input, seed_input, seeds_of_batch, target_class_input
 from .tensors import images_from_comfy, images_to_comfy, mask_from_comfy, same_batch
 
@@ -41,7 +44,8 @@ class RobustTranslate(io.ComfyNode):
                     "image",
                     tooltip="Where to start: class seeds, photos, drawings; any size, any batch. Transparency is "
                     "flattened onto white. A picture much larger or smaller than the classifier's own size climbs as "
-                    "a copy of that size, and the change is put back into the original at full resolution.",
+                    "a copy of that size, and the change is put back into the original at full resolution; generate "
+                    "and sketch go on to finer and finer copies.",
                 ),
                 target_class_input(
                     "The class to climb to: a name (church), a number, a mix (sea:0.7, mountain:0.3), or one to leave "
@@ -62,6 +66,7 @@ class RobustTranslate(io.ComfyNode):
                             tooltip="How much photo-like noise is blended into the start, so that seeds give different "
                             "pictures.",
                         ),
+                        detail_input(_PAPER),
                     ],
                     "generate: few bold steps from a class seed. translate: a photo to another class, its "
                     "composition kept. sketch: a drawing to a picture, its lines kept. refine: a slight push that "
@@ -79,8 +84,12 @@ class RobustTranslate(io.ComfyNode):
                     "it is resized to the picture. One mask serves a whole batch. The empty mask Load Image gives a "
                     "picture without transparency counts as none.",
                 ),
+                animate_input(),
             ],
-            outputs=[io.Image.Output("image", tooltip="The pictures after the climb, at the size they came in.")],
+            outputs=[
+                io.Image.Output("image", tooltip="The pictures after the climb, at the size they came in."),
+                frames_output(),
+            ],
         )
 
     @classmethod
@@ -92,6 +101,7 @@ class RobustTranslate(io.ComfyNode):
         preset: dict[str, Any] | None = None,
         seed: int = 0,
         mask: Tensor | None = None,
+        animate: int = 0,
     ) -> io.NodeOutput:
         settings = read_preset(preset, TRANSLATE_PRESETS, _PAPER)
         own_guess = settings == TRANSLATE_PRESETS["refine"] and not target_class.strip()
@@ -103,7 +113,12 @@ class RobustTranslate(io.ComfyNode):
         random_seeds = seeds_of_batch(seed, len(images))
 
         def work(chunk: Tensor, part: slice, report: Callback) -> Tensor:
-            chunk_masks = None if masks is None else masks[part].to(chunk)
-            return translate(classifier.robust, chunk, mix, settings, random_seeds[part], chunk_masks, report)
+            own = None if masks is None else masks[part].to(chunk)
+            if own is not None:
+                report = through(report, lambda now: torch.where(own == 0, chunk, now))
+            return translate(classifier.robust, chunk, mix, settings, random_seeds[part], own, report)
 
-        return io.NodeOutput(images_to_comfy(runtime.synthesize(classifier, images, settings.steps, work)))
+        film = Film(animate)
+        steps = settings.all_steps(whole(images, classifier.robust.input_size))
+        made = runtime.synthesize(classifier, images, steps, work, film=film)
+        return io.NodeOutput(images_to_comfy(made), film.to_comfy(made))

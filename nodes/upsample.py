@@ -10,6 +10,7 @@ from torch import Tensor
 from ..synthesis import FACTORS, UPSAMPLE_PAPER, UPSAMPLE_PRESET, parse_class_expression, upsample
 from ..synthesis.ascent import Callback
 from . import runtime
+from .film import Film, animate_input, frames_output
 from .presets import climb_inputs, preset_input, read_preset
 from .sockets import CATEGORY, classifier_input, guessable_class_input
 from .tensors import images_from_comfy, images_to_comfy
@@ -56,8 +57,12 @@ class RobustUpsample(io.ComfyNode):
                     "upsample: few steps, held to the picture it came from. paper: 40 steps in a ball around the "
                     "blocky enlargement, seen at the classifier's own size.",
                 ),
+                animate_input(),
             ],
-            outputs=[io.Image.Output("image", tooltip="The pictures, factor times as wide and high.")],
+            outputs=[
+                io.Image.Output("image", tooltip="The pictures, factor times as wide and high."),
+                frames_output(),
+            ],
         )
 
     @classmethod
@@ -68,6 +73,7 @@ class RobustUpsample(io.ComfyNode):
         factor: int,
         target_class: str,
         preset: dict[str, Any] | None = None,
+        animate: int = 0,
     ) -> io.NodeOutput:
         robust = classifier.robust
         settings = read_preset(preset, _PRESETS, UPSAMPLE_PAPER)
@@ -79,5 +85,6 @@ class RobustUpsample(io.ComfyNode):
         def work(chunk: Tensor, _part: slice, report: Callback) -> Tensor:
             return upsample(robust, chunk, factor, mix, settings, report)
 
-        made = runtime.synthesize(classifier, images, settings.steps, work, enlarged=factor)
-        return io.NodeOutput(images_to_comfy(made))
+        film = Film(animate)
+        made = runtime.synthesize(classifier, images, settings.steps, work, enlarged=factor, film=film)
+        return io.NodeOutput(images_to_comfy(made), film.to_comfy(made))

@@ -8,7 +8,7 @@ from .mix import ExpressionError, Mix
 from .objectives import OBJECTIVES, class_loss, feature_loss, penalised
 from .picture_folder import pictures_in
 from .seeds import best_of, class_seeds, fit_seeds, natural_noise, photo_noise, seed_size
-from .settings import ClimbSettings
+from .settings import ClimbSettings, DetailedSettings
 from .surround import surround
 from .tasks import (
     FACTORS,
@@ -54,6 +54,7 @@ __all__ = [
     "ClimbSettings",
     "Consistency",
     "Constraint",
+    "DetailedSettings",
     "ExpressionError",
     "InpaintSettings",
     "MaskedSettings",

@@ -11,15 +11,21 @@ from torch import Tensor
 from .constraints import Constraint, composite
 from .objectives import Loss
 
-Callback = Callable[[int, Tensor, Tensor], None]
-"""Called before each step with (step from 0, losses `[B]`, images `[B, 3, H, W]`); may raise to stop the climb."""
+Picture = Callable[[], Tensor]
+"""Gives pictures `[B, 3, H, W]`; asked seldom, because it may have to make them first."""
+
+Callback = Callable[[int, Tensor, Picture], None]
+"""Called before each step with (step from 0, losses `[B]`, the pictures so far); may raise to stop the climb."""
 
 
-def later(callback: Callback | None, steps: int) -> Callback | None:
+def through(callback: Callback, whole: Callable[[Tensor], Tensor]) -> Callback:
+    """A callback for a climb of pictures that stand for others: `whole` makes those of them."""
+    return lambda step, losses, picture: callback(step, losses, lambda: whole(picture()))
+
+
+def later(callback: Callback, before: int) -> Callback:
     """A callback for a climb that goes on after some steps of others."""
-    if callback is None:
-        return None
-    return lambda step, losses, images: callback(step + steps, losses, images)
+    return lambda step, losses, picture: callback(step + before, losses, picture)
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def ascend(
         if settings.keep_best:
             best, best_loss = _better(images, losses, best, best_loss)
         if callback is not None:
-            callback(step, losses, images)
+            callback(step, losses, images.detach)
         if mask is not None:
             gradient = gradient * mask
         progress = step / max(settings.steps - 1, 1)

@@ -182,5 +182,5 @@ def best_of(
         best = torch.where(better.view(-1, 1, 1, 1).to(drawn.device), drawn, best)
         best_loss = torch.where(better, losses, best_loss)
         if callback is not None:
-            callback(candidate, best_loss, best)
+            callback(candidate, best_loss, best.detach)
     return best

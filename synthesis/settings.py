@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .ascent import AscentSettings
 from .constraints import Constraint, NormName
+from .views import View
 
 REFERENCE_SIDE = 224
 
@@ -42,3 +43,26 @@ class ClimbSettings:
             jitter=self.jitter,
             keep_best=self.keep_best,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetailedSettings(ClimbSettings):
+    """A climb that goes on, at finer resolutions, in what has more pixels than the classifier sees at once."""
+
+    detail_steps: int = 0
+    """So many further steps at each finer resolution."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.detail_steps < 0:
+            raise ValueError(f"Detail steps is {self.detail_steps}; it must be 0 or more.")
+
+    def all_steps(self, view: View) -> int:
+        """How many steps the climb of a view takes, with those for finer detail."""
+        return self.steps + self.detail_steps * len(view.finer())
+
+    def detail(self, view: View, input_size: int) -> AscentSettings:
+        """The settings of the climb of a finer view, which the classifier looks at in tiles of about its own size."""
+        # Tiles that lie elsewhere at each step leave no seams.
+        jitter = min(input_size // 2, min(view.size) - 1)
+        return replace(self, steps=max(self.detail_steps, 1), jitter=jitter).ascent(*view.size)

@@ -30,6 +30,7 @@ from robust_synthesis.synthesis import (
     parse_class_expression,
     translate,
 )
+from robust_synthesis.synthesis.ascent import Picture
 
 SIZE = 96
 EXACT = 1e-5
@@ -84,7 +85,7 @@ def test_each_iterate_is_the_papers(settings: AscentSettings) -> None:
         starts,
         class_loss(classifier, mix.vector(len(classifier.labels)), "cross-entropy"),
         settings,
-        callback=lambda _step, _losses, images: seen.append(images.clone()),
+        callback=lambda _step, _losses, picture: seen.append(picture().clone()),
     )
 
     assert len(seen) == settings.steps
@@ -210,7 +211,7 @@ def test_the_last_iterate_is_returned_when_the_best_is_not_kept(tiny: RobustClas
     shorter = AscentSettings(3, 3.0, Constraint("free"), keep_best=False)
     seen: list[Tensor] = []
 
-    ascend(start, loss, longer, callback=lambda _step, _losses, images: seen.append(images.clone()))
+    ascend(start, loss, longer, callback=lambda _step, _losses, picture: seen.append(picture().clone()))
 
     assert torch.equal(ascend(start, loss, shorter), seen[3])
 
@@ -221,7 +222,7 @@ def test_a_callback_that_raises_stops_the_climb_at_once(tiny: RobustClassifier) 
 
     steps: list[int] = []
 
-    def cancel(step: int, _losses: Tensor, _images: Tensor) -> None:
+    def cancel(step: int, _losses: Tensor, _picture: Picture) -> None:
         steps.append(step)
         if step == 2:
             raise Cancelled
@@ -410,7 +411,7 @@ def test_every_step_lands_on_the_further_projection(tiny: RobustClassifier) -> N
         start,
         loss,
         AscentSettings(5, 0.5, Constraint("free"), keep_best=False),
-        callback=lambda _step, _losses, images: seen.append(images),
+        callback=lambda _step, _losses, picture: seen.append(picture()),
         onto=same_colours,
     )
 

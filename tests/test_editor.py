@@ -38,7 +38,7 @@ CLIMB = {"steps", "step_size", "epsilon", "norm", "final_step", "jitter"}
 MASKED = {"feather", "penalty", "detail_steps"}
 # The widgets that a choice of preset unfolds.
 SETTINGS: dict[str, dict[str, set[str]]] = {
-    "RobustTranslate": {"generate": set(), "sketch": set(), "custom": CLIMB | {"objective", "noise"}},
+    "RobustTranslate": {"generate": set(), "sketch": set(), "custom": CLIMB | {"objective", "noise", "detail_steps"}},
     "RobustInpaint": {"inpaint": {"fill"}, "paper": set(), "custom": CLIMB | MASKED | {"objective", "fill"}},
     "RobustUpsample": {"upsample": set(), "paper": set(), "custom": CLIMB | {"objective", "consistent"}},
     "RobustActivationPaint": {"paint": set(), "paper": set(), "custom": CLIMB | MASKED},

@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parent.parent
 INPUTS = {
     "RobustLoadClassifier": ["classifier"],
     "RobustClassSeed": ["classifier", "target_class", "width", "height", "batch_size", "seed", "method", "best_of"],
-    "RobustTranslate": ["classifier", "image", "target_class", "preset", "seed", "mask"],
-    "RobustInpaint": ["classifier", "image", "mask", "target_class", "preset", "seed"],
-    "RobustUpsample": ["classifier", "image", "factor", "target_class", "preset"],
+    "RobustTranslate": ["classifier", "image", "target_class", "preset", "seed", "mask", "animate"],
+    "RobustInpaint": ["classifier", "image", "mask", "target_class", "preset", "seed", "animate"],
+    "RobustUpsample": ["classifier", "image", "factor", "target_class", "preset", "animate"],
     "RobustActivationPaint": [
         "classifier",
         "image",
@@ -28,6 +28,7 @@ INPUTS = {
         "preset",
         "reference",
         "reference_mask",
+        "animate",
     ],
     "RobustFeatures": ["classifier", "image", "count", "mask"],
     "RobustClassify": ["classifier", "image", "top_k"],
@@ -43,7 +44,7 @@ PRESETS: dict[str, dict[str, list[str]]] = {
         "translate": [],
         "sketch": [],
         "refine": [],
-        "custom": [*LENGTHS, "objective", "final_step", "jitter", "noise"],
+        "custom": [*LENGTHS, "objective", "final_step", "jitter", "noise", "detail_steps"],
     },
     "RobustInpaint": {
         "inpaint": ["fill"],

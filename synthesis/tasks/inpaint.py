@@ -83,7 +83,7 @@ def inpaint(
         mix: the classes; None for the class the classifier sees with the hole filled from its surroundings.
         settings: see `InpaintSettings`, `INPAINT_PRESET` and `INPAINT_PAPER`.
         random_seeds: one for each picture, for the fillings `noise` and `class seed`.
-        callback: see `ascent.Callback`; it gets the views that the classifier works on.
+        callback: see `ascent.Callback`.
 
     Returns:
         `[B, 3, H, W]` in [0, 1].

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor
 
-from ..ascent import Callback, ascend, later
+from ..ascent import AscentSettings, Callback, ascend, through
 from ..constraints import composite
 from ..objectives import Loss, penalised
-from ..settings import ClimbSettings
-from ..views import See, View, around, feathered, in_tiles
+from ..settings import DetailedSettings
+from ..views import See, View, feathered, in_tiles
+from .detail import add_detail
 
 
 @dataclass(frozen=True, kw_only=True)
-class MaskedSettings(ClimbSettings):
+class MaskedSettings(DetailedSettings):
     """How to climb inside a mask.
 
     The lengths of `ClimbSettings` are for a view that is all masked, and shrink with the square root of the share
@@ -27,8 +29,6 @@ class MaskedSettings(ClimbSettings):
     penalty: float = 0.0
     """The paper's lambda. Above 0 the surroundings take part in the climb, at this price for their mean squared
     change; the result shows them as they were all the same."""
-    detail_steps: int = 0
-    """Where the picture has more pixels than the classifier sees: so many further steps at each finer resolution."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,12 +36,6 @@ class MaskedSettings(ClimbSettings):
             raise ValueError(f"Feather is {self.feather}; it must be 0 or more.")
         if not 0 <= self.penalty < float("inf"):
             raise ValueError(f"The penalty is {self.penalty}; it must be a number from 0.")
-        if self.detail_steps < 0:
-            raise ValueError(f"Detail steps is {self.detail_steps}; it must be 0 or more.")
-
-    def all_steps(self, mask: Tensor, input_size: int) -> int:
-        """How many steps a climb inside a mask `[B, 1, H, W]` takes, with those for finer detail."""
-        return self.steps + self.detail_steps * len(around(mask, input_size).finer())
 
 
 def climb_inside(
@@ -73,27 +67,28 @@ def climb_inside(
     Returns:
         `[B, 3, H, W]` in [0, 1]; what enlarging a change spills beyond the mask is still there.
     """
-    before, soft = view.look(images), feathered(view.look(mask), settings.feather)
-    images = view.put_back(images, before, _climb(start, soft, loss(see), settings, callback, strength))
-    if settings.detail_steps == 0:
-        return images
-    for index, finer in enumerate(view.finer()):
-        before = finer.look(images)
-        # Tiles that lie elsewhere at each step leave no seams.
-        jitter = min(tile // 2, min(finer.size) - 1)
-        detail = replace(settings, steps=settings.detail_steps, jitter=jitter)
-        report = later(callback, settings.steps + index * settings.detail_steps)
-        # As many pixels as before, so that less of the rim is without detail.
-        soft = feathered(finer.look(mask), settings.feather)
-        climbed = _climb(before, soft, loss(in_tiles(see, tile)), detail, report, strength)
-        images = finer.put_back(images, before, climbed)
-    return images
+
+    def climb(seen: View, shown: Tensor, ascent: AscentSettings, report: Callback | None) -> Tensor:
+        # As many pixels at finer resolutions, so that less of the rim is without detail.
+        soft = feathered(seen.look(mask), settings.feather)
+        goal = loss(see if seen is view else in_tiles(see, tile))
+        return _climb(shown, soft, goal, settings, ascent, report, strength)
+
+    before = view.look(images)
+    back = partial(view.put_back, images, before)
+    climbed = climb(view, start, settings.ascent(*view.size), callback and through(callback, back))
+    return add_detail(back(climbed), view, settings, tile, climb, callback)
 
 
 def _climb(
-    start: Tensor, soft: Tensor, loss: Loss, settings: MaskedSettings, callback: Callback | None, strength: float
+    start: Tensor,
+    soft: Tensor,
+    loss: Loss,
+    settings: MaskedSettings,
+    ascent: AscentSettings,
+    callback: Callback | None,
+    strength: float,
 ) -> Tensor:
-    ascent = settings.ascent(start.shape[2], start.shape[3])
     if settings.penalty > 0:
         reach = soft.new_full((1, 1, 1, 1), strength)
         climbed = ascend(start, penalised(loss, start, soft, settings.penalty), ascent, None, callback, reach)

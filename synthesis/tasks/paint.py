@@ -41,7 +41,7 @@ def paint(
         features: the weight of each feature, `[F]`, or `[B, F]` for a mix of its own for each picture.
         strength: multiplies step size and epsilon.
         settings: see `MaskedSettings`, `PAINT_PRESET` and `PAINT_PAPER`.
-        callback: see `ascent.Callback`; it gets the views that the classifier works on.
+        callback: see `ascent.Callback`.
 
     Returns:
         `[B, 3, H, W]` in [0, 1].

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import torch
 from torch import Tensor
 
 from ...models import RobustClassifier
-from ..ascent import Callback, ascend
+from ..ascent import AscentSettings, Callback, ascend, through
 from ..constraints import composite
 from ..mix import Mix
 from ..objectives import ObjectiveName, class_loss
 from ..seeds import natural_noise
-from ..settings import ClimbSettings
-from ..views import whole
+from ..settings import DetailedSettings
+from ..views import View, in_tiles, whole
 from .classify import target_weights
+from .detail import add_detail
 
 
 @dataclass(frozen=True, kw_only=True)
-class TranslateSettings(ClimbSettings):
+class TranslateSettings(DetailedSettings):
     """How to bring a picture to a class."""
 
     objective: ObjectiveName
@@ -48,13 +50,26 @@ TRANSLATE_PAPER = MappingProxyType(
 TRANSLATE_PRESETS = MappingProxyType(
     {
         "generate": TranslateSettings(
-            steps=15, step_size=6.0, norm="free", objective="logit + cross-entropy", final_step=0.2, jitter=2
+            steps=15,
+            step_size=6.0,
+            norm="free",
+            objective="logit + cross-entropy",
+            final_step=0.2,
+            jitter=2,
+            detail_steps=8,
         ),
         "translate": TranslateSettings(
             steps=60, step_size=1.25, norm="l2", epsilon=80.0, objective="cross-entropy", jitter=2
         ),
         "sketch": TranslateSettings(
-            steps=20, step_size=4.0, norm="free", objective="logit", final_step=0.2, jitter=2, noise=0.2
+            steps=20,
+            step_size=4.0,
+            norm="free",
+            objective="logit",
+            final_step=0.2,
+            jitter=2,
+            noise=0.2,
+            detail_steps=8,
         ),
         # BIGROC (arXiv 2108.03702): a slight push towards the class improves the output of any generator.
         "refine": TranslateSettings(steps=8, step_size=1.0, norm="l2", epsilon=5.0, objective="cross-entropy"),
@@ -80,7 +95,7 @@ def translate(
         settings: see `TranslateSettings` and `TRANSLATE_PRESETS`.
         random_seeds: one for each picture, for the noise of the start.
         mask: `[B, 1, H, W]` in [0, 1]: where the pictures may change. Elsewhere they stay bit for bit.
-        callback: see `ascent.Callback`; it gets the pictures at the size the classifier works at.
+        callback: see `ascent.Callback`.
 
     Returns:
         `[B, 3, H, W]` in [0, 1].
@@ -92,13 +107,15 @@ def translate(
     if settings.noise > 0:
         noise = natural_noise(*view.size, random_seeds).to(small)
         start = composite(small, torch.lerp(small, noise, settings.noise), small_mask)
-    climbed = ascend(
-        start,
-        class_loss(classifier, target_weights(classifier, mix, small), settings.objective),
-        settings.ascent(*view.size),
-        small_mask,
-        callback,
-    )
-    changed = view.put_back(images, small, climbed)
+    weights = target_weights(classifier, mix, small)
+
+    def climb(seen: View, shown: Tensor, ascent: AscentSettings, report: Callback | None) -> Tensor:
+        see = classifier if seen is view else in_tiles(classifier, classifier.input_size)
+        seen_mask = None if mask is None else seen.look(mask)
+        return ascend(shown, class_loss(see, weights, settings.objective), ascent, seen_mask, report)
+
+    back = partial(view.put_back, images, small)
+    coarse = back(climb(view, start, settings.ascent(*view.size), callback and through(callback, back)))
+    changed = add_detail(coarse, view, settings, classifier.input_size, climb, callback)
     # The climb has blended by the mask already; left to do is what enlarging the change spilled beyond it.
     return changed if mask is None else torch.where(mask == 0, images, changed)

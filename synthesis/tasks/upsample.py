@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...models import RobustClassifier
-from ..ascent import Callback, ascend, later
+from ..ascent import Callback, ascend, later, through
 from ..constraints import Consistency
 from ..mix import Mix
 from ..objectives import ObjectiveName, class_loss
@@ -76,8 +77,8 @@ def upsample(
         view = whole(enlarged, classifier.input_size)
         small = view.look(enlarged)
         loss = class_loss(classifier, weights, settings.objective)
-        climbed = ascend(small, loss, settings.ascent(*view.size), callback=callback)
-        return view.put_back(enlarged, small, climbed)
+        back = partial(view.put_back, enlarged, small)
+        return back(ascend(small, loss, settings.ascent(*view.size), callback=callback and through(callback, back)))
     consistency = Consistency(images, factor)
     canvas = consistency.project(resized(images, (height, width)))
     stages = _stages(factor, height, width, classifier.input_size)
@@ -90,7 +91,7 @@ def upsample(
         jitter = classifier.input_size * stage.reduction // 2 if stage.tiled else settings.jitter
         ascent = replace(settings, steps=steps, jitter=min(jitter, min(height, width) - 1)).ascent(height, width)
         loss = class_loss(_stage_logits(classifier, stage), weights, settings.objective)
-        canvas = ascend(canvas, loss, ascent, callback=later(callback, done), onto=consistency.project)
+        canvas = ascend(canvas, loss, ascent, callback=callback and later(callback, done), onto=consistency.project)
         done += steps
     return canvas
 

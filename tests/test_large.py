@@ -1,0 +1,115 @@
+"""Pictures larger than the classifier: held together, with detail, outside of a mask as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from robust_synthesis.models import RobustClassifier
+from robust_synthesis.synthesis import TRANSLATE_PRESETS, Mix, class_seeds, parse_class_expression, translate
+from robust_synthesis.synthesis.ascent import Picture
+from robust_synthesis.synthesis.views import in_tiles, whole
+
+GENERATE = TRANSLATE_PRESETS["generate"]
+QUICK = replace(GENERATE, steps=2, detail_steps=1)
+
+
+def noise(count: int, height: int, width: int) -> Tensor:
+    return torch.rand(count, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+@given(height=st.integers(1, 150), width=st.integers(1, 150), masked=st.booleans())
+def test_a_picture_of_any_size_is_climbed_in_detail(
+    tiny: RobustClassifier, height: int, width: int, masked: bool
+) -> None:
+    images, mix = noise(2, height, width), Mix(((1, 1.0),))
+    mask = None
+    if masked:
+        mask = torch.zeros(2, 1, height, width)
+        mask[:, :, : height // 2 + 1, : width // 2 + 1] = 1
+    seen: list[int] = []
+
+    def look(step: int, losses: Tensor, picture: Picture) -> None:
+        seen.append(step)
+        assert losses.shape == (2,)
+        assert picture().shape == images.shape
+
+    made = translate(tiny, images, mix, QUICK, [0, 1], mask, look)
+
+    assert made.shape == images.shape
+    assert 0 <= made.min() <= made.max() <= 1
+    assert seen == list(range(QUICK.all_steps(whole(images, tiny.input_size))))
+    if mask is not None:
+        outside = (mask == 0).expand_as(images)
+        assert torch.equal(made[outside], images[outside])
+
+
+def test_finer_steps_come_with_the_pixels(tiny: RobustClassifier) -> None:
+    counts = [QUICK.all_steps(whole(noise(1, side, side), tiny.input_size)) for side in (16, 32, 64, 128, 256, 2048)]
+    # No picture is looked at more than 16 times as closely as it is seen whole.
+    assert counts == [2, 2, 3, 4, 5, 6]
+
+
+def test_each_picture_of_a_batch_is_made_alone(tiny: RobustClassifier) -> None:
+    images, mix = noise(3, 70, 90), Mix(((1, 1.0),))
+    together = translate(tiny, images, mix, QUICK, [0, 1, 2])
+    torch.testing.assert_close(together[1:2], translate(tiny, images[1:2], mix, QUICK, [1]), rtol=0, atol=1e-5)
+
+
+def crops(images: Tensor) -> Tensor:
+    half = images.shape[2] // 2
+    return torch.cat([images[:, :, a : a + half, b : b + half] for a in (0, half) for b in (0, half)])
+
+
+def fineness(images: Tensor) -> float:
+    """How much of the pictures is lost in a quarter of the pixels."""
+    less = F.interpolate(F.avg_pool2d(images, 2), scale_factor=2, mode="bilinear")
+    return float((images - less).square().mean())
+
+
+@pytest.mark.parametrize("target", ["church", "mountain"])
+def test_detail_is_added_and_the_whole_stays(canvas: RobustClassifier, target: str) -> None:
+    mix = parse_class_expression(target, canvas.labels)
+    index = mix.weights[0][0]
+    assert canvas.seeds is not None
+    seeds = class_seeds(canvas.seeds, mix, 256, 256, [100, 101])
+    enlarged = translate(canvas, seeds, mix, replace(GENERATE, detail_steps=0), [0, 1])
+    detailed = translate(canvas, seeds, mix, GENERATE, [0, 1])
+
+    def likely(images: Tensor) -> Tensor:
+        small = F.interpolate(images, (96, 96), mode="bicubic", antialias=True)
+        scores: Tensor = canvas(small).softmax(1)
+        return scores[:, index]
+
+    assert likely(detailed).min() > 0.9
+    assert likely(crops(detailed)).mean() > likely(crops(enlarged)).mean() + 0.2
+    assert fineness(detailed) > 2 * fineness(enlarged)
+    # What was there is still there.
+    coarse = [F.avg_pool2d(images, 16).flatten() for images in (enlarged, detailed)]
+    assert float(torch.corrcoef(torch.stack(coarse))[0, 1]) > 0.9
+
+
+def gradient_of(images: Tensor, side: int, see: Callable[[Tensor], Tensor]) -> Tensor:
+    images = images.requires_grad_()
+    return torch.autograd.grad(in_tiles(see, side)(images).sum(), images)[0][0, 0]
+
+
+def test_gradients_fade_towards_the_edges_of_tiles() -> None:
+    gradient = gradient_of(noise(1, 64, 64), 32, lambda tiles: tiles.mean((2, 3)))
+    middle, edge = gradient[16, 16], gradient[16, [0, 31, 32, 63]]
+    assert (edge < 0.05 * middle).all()
+    assert (edge > 0).all()
+
+
+def test_a_picture_that_is_one_tile_does_not_fade() -> None:
+    gradient = gradient_of(noise(1, 40, 40), 32, lambda tiles: tiles.mean((2, 3)))
+    torch.testing.assert_close(gradient, torch.full_like(gradient, 1 / 1600))
+    strip = gradient_of(noise(1, 16, 90), 32, lambda tiles: tiles.mean((2, 3)))
+    torch.testing.assert_close(strip, strip[:1].expand_as(strip))
