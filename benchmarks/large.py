@@ -86,10 +86,10 @@ def ways(classifier: RobustClassifier) -> dict[str, Make]:
         return add_detail(plainly(COARSE, seeds, mix), view, PRESET, classifier.input_size, climb, None)
 
     return {
-        "at the classifier's size, then enlarged": partial(plainly, COARSE),
-        "at full size, fully convolutional": convolutional,
-        "in stages, in tiles of all scales and whole": in_all_scales,
-        "ours: in stages, each in tiles": partial(plainly, PRESET),
+        "small, then enlarged": partial(plainly, COARSE),
+        "fully convolutional": convolutional,
+        "stages, all scales at once": in_all_scales,
+        "ours: stages, in tiles": partial(plainly, PRESET),
     }
 
 

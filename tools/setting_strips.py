@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from robust_synthesis.benchmarks.large import ways
 from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
 from robust_synthesis.synthesis import (
     INPAINT_PAPER,
@@ -27,10 +28,10 @@ from robust_synthesis.synthesis import (
     class_seeds,
     fit_seeds,
     inpaint,
-    natural_noise,
     paint,
     parse_class_expression,
     parse_feature_expression,
+    photo_noise,
     region_features,
     translate,
     upsample,
@@ -254,8 +255,21 @@ def translate_rows() -> dict[str, list[Row]]:
             strip("final_step", (0.0, 0.2, 0.5, 1.0), bold, generate),
             strip("jitter", (0, 1, 2, 8), bold, generate),
             strip("noise", (0.0, 0.2, 0.5, 0.9), TRANSLATE_PRESETS["sketch"], draw),
+            strip("detail_steps", (0, 4, 8, 16), TRANSLATE_PRESETS["sketch"], draw),
         ]
     }
+
+
+def large_rows() -> dict[str, list[Row]]:
+    canvas = classifier("canvas")
+    if canvas.seeds is None:
+        raise ValueError("The classifier has no class seeds.")
+    rows = []
+    for target, seed in (("street", 100), ("mountain", 100), ("church", 3)):
+        mix = parse_class_expression(target, canvas.labels)
+        start = class_seeds(canvas.seeds, mix, 384, 384, [seed])
+        rows.append([tile(caption, make(start, mix)) for caption, make in ways(canvas).items()])
+    return {"large": rows}
 
 
 def seed_rows() -> dict[str, list[Row]]:
@@ -278,7 +292,7 @@ def seed_rows() -> dict[str, list[Row]]:
     usual, mine = (class_seeds(seeds, mountain, 96, 96, [20, 21, 22, 23]) for seeds in (canvas.seeds, own))
     climbed = [translate(canvas, starts, mountain, generate, [0] * 4) for starts in (usual, mine)]
     wide = class_seeds(canvas.seeds, mountain, 96, 170, [105])
-    noise = natural_noise(96, 96, [20, 21])
+    noise = photo_noise(96, 96, [20, 21])
     return {
         "fit-seeds": [
             row("your picture ", views),
@@ -325,6 +339,7 @@ ROWS = {
     "paint": paint_rows,
     "upsample": upsample_rows,
     "translate": translate_rows,
+    "large": large_rows,
     "seeds": seed_rows,
 }
 

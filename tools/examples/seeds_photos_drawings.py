@@ -89,22 +89,21 @@ _LARGE = Example(
 
 The first climb makes the picture at the classifier's own size, so it holds together. Then **Translate to
 Class** goes on in copies twice as large each time: the classifier looks at them in tiles, which lie
-elsewhere at each step, and adds what a mountain shows from close by.
+elsewhere at each step, and adds what a street shows from close by.
 
 ### Try this
 1. Press **Run**: some seconds on a processor. The preview on the node shows it getting sharper.
-2. Another **seed** in *Class-Conditional Seed*, another class in **What to make**: sea, street, forest,
+2. Another **seed** in *Class-Conditional Seed*, another class in **What to make**: mountain, sea, forest,
    glacier, church. Any **width** and **height** do: 1600 x 640 is a panorama.
 3. **animate** (among the advanced inputs of *Translate to Class*) takes a picture every so many steps: wire
    **frames** into *Create Video* for a film of the climb.
 4. More or less detail: set **preset** to *custom*, **norm** to *free*, and change **detail_steps**.
 
 ### What to expect
-One picture, not a mosaic, painted in the classifier's own strokes: peaks have ridges and the ridges have
-ridges. Close by it is a texture, not a photo.
+One picture, not a mosaic, painted in the classifier's own strokes. Close by it is a texture, not a photo.
 """
         ),
-        Node("class", "PrimitiveString", (450, 40), (280, 60), "What to make", {"value": "mountain"}),
+        Node("class", "PrimitiveString", (450, 40), (280, 60), "What to make", {"value": "street"}),
         Node("load", "RobustLoadClassifier", (450, 190), (280, 80), values={"classifier": "canvas"}),
         Node(
             "seed",
