@@ -1,8 +1,8 @@
 """The ascent beside the loop that the paper's authors published: `AttackerModel` of their `robustness` package.
 
 `pip install --no-deps robustness==1.2.1.post2`, then `python -m robust_synthesis.benchmarks.speed [canvas-96.zip]`;
-with the pictures, the judge is asked as well. Same networks, weights, starts and steps; the sides take turns in one process,
-and medians count. Memory is measured in a process for each side. With CUDA everything runs there.
+with the pictures, the judge is asked as well. Same networks, weights, starts and steps; the sides take turns in one
+process, and medians count. Memory is measured in a process for each side. With CUDA everything runs there.
 """
 
 from __future__ import annotations

@@ -132,16 +132,16 @@ def feathered(mask: Tensor, pixels: int) -> Tensor:
     return torch.stack(layers).mean(0)
 
 
-def in_tiles(see: See, side: int) -> See:
+def in_tiles(see: See, side: int, faded: bool = True) -> See:
     """See pictures in tiles of about `side` x `side`; what is seen is the mean over the tiles.
 
-    Gradients fade towards the edges of a tile, where it lacks its surroundings: tiles that lie elsewhere at each step
-    leave no seams. Only some tiles' activations at a time are kept: they are computed again on the way back.
+    If `faded`, gradients fade towards the edges of a tile, where it lacks its surroundings: tiles that lie elsewhere at
+    each step leave no seams. Only some tiles' activations at a time are kept: they are computed again on the way back.
     """
 
     def seen(images: Tensor) -> Tensor:
         tiles = tiled(images, side)
-        if tiles.requires_grad:
+        if faded and tiles.requires_grad:
             fading = _fading(tiles, images)
             tiles.register_hook(lambda gradient: gradient * fading)
         chunks = tiles.flatten(0, 1).split(TILES_AT_ONCE)

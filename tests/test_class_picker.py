@@ -16,6 +16,9 @@ from tools.server import ComfyServer
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium here")
 
+# The first answer of a server that has just begun may take its time.
+expect.set_options(timeout=20_000)
+
 CLASSES = "**/robust_synthesis/classes?*"
 THOUSAND = [[f"thing {index}", f"res {index}", "shared name"] for index in range(1000)]
 FIELD = "input[aria-label='{}']"

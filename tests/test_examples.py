@@ -223,12 +223,27 @@ def refined_the_classifier_is_surer(example: Example) -> None:
     assert sum(after) > sum(before)
 
 
+def the_climb_makes_a_film(example: Example) -> None:
+    translate = example.one("RobustTranslate")
+    node = example.prompt[translate]
+    film = {"images": [translate, 1], "filename_prefix": "film", "fps": 6.0, "lossless": False, "quality": 80}
+    run = example.again(
+        **{translate: {**node, "inputs": {**node["inputs"], "animate": 5}}},
+        film={"class_type": "SaveAnimatedWEBP", "inputs": {**film, "method": "default"}},
+    )
+    (made,) = run.result.outputs["film"]["images"]
+    with Image.open(io.BytesIO(example.client.view(File(made["filename"], made["subfolder"], made["type"])))) as webp:
+        # Four pictures, each after 0, 5, 10 and all steps.
+        assert getattr(webp, "n_frames", 1) == 4 * 4
+
+
 def every_operation_is_in_it(example: Example) -> None:
     for kind in (*KEEP_SIZE, "RobustClassSeed", "RobustUpsample", "RobustFeatures", "RobustClassify"):
         assert example.all(kind), f"there is no {kind}"
 
 
 CHECKS: dict[str, Callable[[Example], None]] = {
+    "generate": the_climb_makes_a_film,
     "inpaint": only_the_hole_is_filled,
     "upsample": averaged_back_it_is_the_photo,
     "paint": three_brushes_paint_one_after_the_other,

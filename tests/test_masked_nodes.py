@@ -200,12 +200,12 @@ def test_the_fillings_without_chance_ignore_the_seed(inpaint: Brush) -> None:
 def test_the_presets_climb_to_what_they_are_asked_for(pack: ModuleType, classifier: Any, preset: str) -> None:
     image, mask = noise(1, 96, 96, 3) * 0.2 + 0.4, torch.ones(1, 96, 96)
     if preset == "inpaint":
-        (made,) = pack.RobustInpaint.execute(
+        made, _ = pack.RobustInpaint.execute(
             classifier, image, mask, "sea", {"preset": preset, "fill": "noise"}, 0
         ).result
         assert pack.RobustClassify.execute(classifier, made, 1).result[0] == "sea"
     else:
-        (made,) = pack.RobustActivationPaint.execute(classifier, image, mask, "5", 1.0, {"preset": preset}).result
+        made, _ = pack.RobustActivationPaint.execute(classifier, image, mask, "5", 1.0, {"preset": preset}).result
         (features, _) = pack.RobustFeatures.execute(classifier, made, 1).result
         assert features.split(":")[0] == "5"
 

@@ -68,6 +68,7 @@ CUSTOM = {
     "final_step": 1.0,
     "jitter": 1,
     "noise": 0.2,
+    "detail_steps": 1,
 }
 
 
@@ -135,19 +136,19 @@ def test_all_nodes_work_in_inference_mode_as_outside(pack: ModuleType) -> None:
         "detail_steps": 2,
     }
     paint = {name: value for name, value in masked.items() if name != "objective"}
-    finer = {name: value for name, value in CUSTOM.items() if name != "noise"} | {"consistent": True}
+    finer = {k: v for k, v in CUSTOM.items() if k not in ("noise", "detail_steps")} | {"consistent": True}
 
     def run() -> tuple[list[Tensor], list[str]]:
         loaded = pack.RobustLoadClassifier.execute("canvas").result[0]
         # Not only what our own node makes, but tensors born in inference mode, as other nodes give them.
         image, mask = seeds(pack, loaded, 2) * 1.0, torch.ones(1, 48, 48) * 0.9
         large = image.repeat(1, 2, 1, 1)
-        (climbed,) = pack.RobustTranslate.execute(loaded, image, "church", CUSTOM | {"steps": 16}, 5, mask).result
+        climbed, _ = pack.RobustTranslate.execute(loaded, image, "church", CUSTOM | {"steps": 16}, 5, mask).result
         label, scores, chart = pack.RobustClassify.execute(loaded, climbed * 1.0, 3).result
-        (filled,) = pack.RobustInpaint.execute(loaded, large, mask, "", masked | {"fill": "noise"}, 5).result
+        filled, _ = pack.RobustInpaint.execute(loaded, large, mask, "", masked | {"fill": "noise"}, 5).result
         features, sheet = pack.RobustFeatures.execute(loaded, image, 2, mask).result
-        (painted,) = pack.RobustActivationPaint.execute(loaded, large, mask, "3", 1.0, paint, image, mask).result
-        (larger,) = pack.RobustUpsample.execute(loaded, image, 2, "", finer).result
+        painted, _ = pack.RobustActivationPaint.execute(loaded, large, mask, "3", 1.0, paint, image, mask).result
+        larger, _ = pack.RobustUpsample.execute(loaded, image, 2, "", finer).result
         (fitted,) = pack.RobustFitSeeds.execute(loaded, image * 1.0, "sea").result
         drawn = pack.RobustClassSeed.execute(fitted, "sea", 32, 32, 2, 0, "class gaussian").result[0]
         return [climbed, chart, filled, sheet, painted, larger, drawn], [label, scores, features]
@@ -233,7 +234,7 @@ def test_custom_starts_from_the_papers_numbers(pack: ModuleType, node_id: str) -
 
 def test_refine_without_a_class_strengthens_what_is_there(pack: ModuleType, classifier: object) -> None:
     image = seeds(pack, classifier, 1)
-    (refined,) = pack.RobustTranslate.execute(classifier, image, " ", {"preset": "refine"}, 0).result
+    refined, _ = pack.RobustTranslate.execute(classifier, image, " ", {"preset": "refine"}, 0).result
     before, after = (pack.RobustClassify.execute(classifier, x, 1).result for x in (image, refined))
     assert after[0] == before[0]
     assert float(after[1].split(": ")[1]) > float(before[1].split(": ")[1])
@@ -242,7 +243,7 @@ def test_refine_without_a_class_strengthens_what_is_there(pack: ModuleType, clas
 def test_the_mask_keeps_pixels_bit_for_bit(pack: ModuleType, classifier: object) -> None:
     image, mask = torch.rand(1, 130, 210, 3), torch.zeros(1, 130, 210)
     mask[:, :, 100:] = 1
-    (result,) = pack.RobustTranslate.execute(classifier, image, "sea", CUSTOM, 0, mask).result
+    result, _ = pack.RobustTranslate.execute(classifier, image, "sea", CUSTOM, 0, mask).result
     assert torch.equal(result[:, :, :100], image[:, :, :100])
     assert not torch.equal(result[:, :, 100:], image[:, :, 100:])
 

@@ -45,6 +45,7 @@ def climb(image: Prompt | None = None, **inputs: object) -> Prompt:
         "final_step": 1.0,
         "jitter": 0,
         "noise": 0.0,
+        "detail_steps": 0,
     }
     settings = {"target_class": "church", "preset": "custom", "seed": 0}
     settings |= {f"preset.{name}": value for name, value in custom.items()}
@@ -91,7 +92,11 @@ _TEXT = (3).to_bytes(4, "big")
 LENGTHS = {"steps": 2, "step_size": 1.0, "epsilon": 40.0, "norm": "l2", "final_step": 1.0, "jitter": 0}
 MASKED = {"feather": 0, "penalty": 0.0, "detail_steps": 2}
 NODES: dict[str, dict[str, Any]] = {
-    "RobustTranslate": {"target_class": "sea", "preset": LENGTHS | {"objective": "logit", "noise": 0.0}, "seed": 0},
+    "RobustTranslate": {
+        "target_class": "sea",
+        "preset": LENGTHS | {"objective": "logit", "noise": 0.0, "detail_steps": 0},
+        "seed": 0,
+    },
     "RobustInpaint": {
         "mask": ["mask", 0],
         "target_class": "sea",

@@ -47,7 +47,7 @@ def test_averaged_back_the_result_is_what_came_in(
     # Black and white pixels, which have no room on one side, lie beside the others.
     image = (noise(*shape, 3) * 1.4 - 0.2).clamp(0, 1)
     image = image.half() if half else image
-    (larger,) = pack.RobustUpsample.execute(classifier, image, factor, "sea", CLIMB).result
+    larger, _ = pack.RobustUpsample.execute(classifier, image, factor, "sea", CLIMB).result
     assert larger.shape == (shape[0], shape[1] * factor, shape[2] * factor, 3)
     assert larger.dtype == torch.float32
     assert larger.min() >= 0
@@ -62,7 +62,7 @@ def test_a_picture_of_a_pixel_or_two_is_enlarged_as_any(
 ) -> None:
     image = noise(1, *shape, 3)
     settings = {"preset": preset} if preset == "upsample" else CLIMB | {"consistent": False}
-    (larger,) = pack.RobustUpsample.execute(classifier, image, 8, "", settings).result
+    larger, _ = pack.RobustUpsample.execute(classifier, image, 8, "", settings).result
     assert larger.shape == (1, shape[0] * 8, shape[1] * 8, 3)
     if preset == "upsample":
         assert (averaged(larger, 8) - image).abs().max() <= 1e-5
@@ -88,16 +88,16 @@ def test_detail_of_the_class_is_added(pack: ModuleType, classifier: Any) -> None
 def test_without_a_class_it_is_the_one_the_classifier_sees(pack: ModuleType, classifier: Any) -> None:
     image = pack.RobustClassSeed.execute(classifier, "sea", 64, 64, 1, 3, "class gaussian").result[0]
     label = pack.RobustClassify.execute(classifier, image, 1).result[0]
-    (guessed,) = pack.RobustUpsample.execute(classifier, image, 2, " ", CLIMB).result
-    (named,) = pack.RobustUpsample.execute(classifier, image, 2, label, CLIMB).result
+    guessed, _ = pack.RobustUpsample.execute(classifier, image, 2, " ", CLIMB).result
+    named, _ = pack.RobustUpsample.execute(classifier, image, 2, label, CLIMB).result
     assert torch.equal(guessed, named)
 
 
 def test_a_picture_of_a_batch_is_the_picture_made_alone(pack: ModuleType, classifier: Any) -> None:
     image = noise(3, 40, 60, 3)
-    (together,) = pack.RobustUpsample.execute(classifier, image, 2, "", CLIMB).result
+    together, _ = pack.RobustUpsample.execute(classifier, image, 2, "", CLIMB).result
     for n in range(3):
-        (alone,) = pack.RobustUpsample.execute(classifier, image[n : n + 1], 2, "", CLIMB).result
+        alone, _ = pack.RobustUpsample.execute(classifier, image[n : n + 1], 2, "", CLIMB).result
         torch.testing.assert_close(together[n : n + 1], alone, rtol=0, atol=1e-4)
 
 
@@ -107,7 +107,7 @@ def test_a_long_strip_is_enlarged(pack: ModuleType, classifier: Any, height: int
     # Twice 30 x 20,000 is seen in hundreds of tiles, which takes its time.
     width = 20000 if height == 4 or not consistent else 5000
     settings = CLIMB | {"steps": 1, "consistent": consistent}
-    (larger,) = pack.RobustUpsample.execute(classifier, noise(1, height, width, 3), 2, "", settings).result
+    larger, _ = pack.RobustUpsample.execute(classifier, noise(1, height, width, 3), 2, "", settings).result
     assert larger.shape == (1, height * 2, width * 2, 3)
 
 
@@ -115,7 +115,7 @@ def test_the_other_nodes_take_a_long_strip(pack: ModuleType, classifier: Any) ->
     image, mask = noise(1, 30, 20000, 3), torch.zeros(1, 30, 20000)
     mask[:, :, 1000:2000] = 1
     custom = {name: value for name, value in CLIMB.items() if name != "consistent"} | {"steps": 1, "noise": 0.1}
-    (made,) = pack.RobustTranslate.execute(classifier, image, "sea", custom, 0, mask).result
+    made, _ = pack.RobustTranslate.execute(classifier, image, "sea", custom, 0, mask).result
     assert torch.equal(made[mask == 0], image[mask == 0])
     assert not torch.equal(made[mask == 1], image[mask == 1])
     label, scores, _ = pack.RobustClassify.execute(classifier, image, 1).result

@@ -120,5 +120,9 @@ def _stages(factor: int, height: int, width: int, input_size: int) -> list[_Stag
 
 def _stage_logits(classifier: RobustClassifier, stage: _Stage) -> See:
     size = classifier.input_size
-    see = in_tiles(classifier, size) if stage.tiled else lambda images: classifier(whole(images, size).look(images))
+    see = (
+        in_tiles(classifier, size, faded=False)
+        if stage.tiled
+        else lambda images: classifier(whole(images, size).look(images))
+    )
     return see if stage.reduction == 1 else lambda images: see(F.avg_pool2d(images, stage.reduction))
