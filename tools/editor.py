@@ -51,6 +51,9 @@ def open_editor(page: Page, url: str, *, vue_nodes: bool = False) -> None:
     page.request.post(f"{url}/settings", data=settings)
     page.goto(url)
     page.wait_for_function(_READY)
+    # What it loads last takes the focus from a field that was clicked before.
+    page.wait_for_load_state("networkidle")
+    page.evaluate("() => new Promise((done) => requestIdleCallback(done))")
 
 
 def complaints_of(page: Page, url: str) -> list[str]:
