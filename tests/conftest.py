@@ -11,9 +11,11 @@ from types import ModuleType
 import hypothesis
 import pytest
 import torch
+from playwright.sync_api import Browser, Page
 
 from robust_synthesis.models import ClassifierCard, RobustClassifier, bundled_classifiers, load_classifier
 from robust_synthesis.models.architectures import build_network
+from tools.editor import chromium, complaints_of, open_editor
 from tools.server import ComfyServer
 
 hypothesis.settings.register_profile("pack", deadline=None, max_examples=25, derandomize=True)
@@ -96,3 +98,20 @@ def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     base = tmp_path_factory.mktemp("server")
     with ComfyServer.start(base, base / "server.log") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
+def opened(request: pytest.FixtureRequest, browser: Browser, server: ComfyServer) -> Iterator[tuple[Page, list[str]]]:
+    """The editor in each of its node renderers, and the complaints in its console so far."""
+    page = browser.new_context(viewport={"width": 1600, "height": 900}).new_page()
+    complaints = complaints_of(page, server.url)
+    open_editor(page, server.url, vue_nodes=request.param)
+    assert page.evaluate("() => LiteGraph.vueNodesMode") == request.param
+    yield page, complaints
+    page.context.close()

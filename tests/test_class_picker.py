@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-from tools.editor import chromium, complaints_of, find_chromium, open_editor, saved_graph
+from tools.editor import find_chromium, saved_graph
 from tools.paths import ROOT
-from tools.server import ComfyServer
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium here")
 
@@ -118,22 +117,6 @@ class Editor:
 
     def names(self) -> list[str]:
         return self.page.locator(".robust-classes li span").all_text_contents()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
-def opened(request: pytest.FixtureRequest, browser: Browser, server: ComfyServer) -> Iterator[tuple[Page, list[str]]]:
-    """The editor, and the complaints in its console so far."""
-    page = browser.new_context(viewport={"width": 1600, "height": 900}).new_page()
-    complaints = complaints_of(page, server.url)
-    open_editor(page, server.url, vue_nodes=request.param)
-    yield page, complaints
-    page.context.close()
 
 
 @pytest.fixture

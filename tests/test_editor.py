@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 from tools.client import ComfyClient
-from tools.editor import chromium, complaints_of, find_chromium, open_editor, saved_graph
+from tools.editor import find_chromium, saved_graph
 from tools.paths import ROOT
 from tools.server import ComfyServer
 
@@ -43,23 +43,6 @@ SETTINGS: dict[str, dict[str, set[str]]] = {
     "RobustUpsample": {"upsample": set(), "paper": set(), "custom": CLIMB | {"objective", "consistent"}},
     "RobustActivationPaint": {"paint": set(), "paper": set(), "custom": CLIMB | MASKED},
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
-def opened(request: pytest.FixtureRequest, browser: Browser, server: ComfyServer) -> Iterator[tuple[Page, list[str]]]:
-    """The editor, and the complaints in its console so far."""
-    page = browser.new_context(viewport={"width": 1600, "height": 900}).new_page()
-    complaints = complaints_of(page, server.url)
-    open_editor(page, server.url, vue_nodes=request.param)
-    assert page.evaluate("() => LiteGraph.vueNodesMode") == request.param
-    yield page, complaints
-    page.context.close()
 
 
 @pytest.fixture
