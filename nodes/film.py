@@ -46,9 +46,9 @@ class Film:
         return self.every > 0 and step % self.every == 0
 
     def add(self, frames: list[Tensor], last: Tensor) -> None:
-        """Keep the frames `[b, 3, H, W]` of some pictures of the batch, and what they ended as."""
+        """Keep the frames of some pictures of the batch, IMAGEs `[b, H, W, 3]`, and what they ended as."""
         self.scenes += torch.stack([*frames, last], 1).unbind(0)
 
     def to_comfy(self, made: Tensor) -> Tensor:
         """IMAGE `[frames, H, W, 3]`; the pictures made, where there is no film."""
-        return images_to_comfy(torch.cat(self.scenes) if self.every else made)
+        return torch.cat(self.scenes) if self.every else images_to_comfy(made)

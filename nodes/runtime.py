@@ -30,6 +30,7 @@ from ..models.hub import download
 from ..synthesis.ascent import Callback, Picture
 from ..synthesis.views import TILES_AT_ONCE, working_size
 from .film import Film
+from .tensors import images_to_comfy
 
 if TYPE_CHECKING:
     from comfy.model_patcher import ModelPatcher
@@ -276,7 +277,7 @@ def synthesize(
                     results = made if len(made) == count else made.new_empty(count, *made.shape[1:])
                 results[part] = made
                 if film.every:
-                    film.add(report.frames, made)
+                    film.add(report.frames, images_to_comfy(made))
                 position = part.stop
                 continue
             # Out here the exception, and the tensors its traceback holds, are gone.
@@ -338,9 +339,10 @@ class _Reporter:
 
     def __call__(self, step: int, losses: Tensor, picture: Picture) -> None:
         mm.throw_exception_if_processing_interrupted()
-        if self.film.wants(step):
-            self.frames.append(to_intermediate(picture()))
         preview, now = None, time.monotonic()
+        if self.film.wants(step):
+            # In ComfyUI's layout at once, so that a long film is not held in both.
+            self.frames.append(images_to_comfy(to_intermediate(picture())))
         if now >= self.next_preview:
             preview = ("JPEG", _contact_sheet(picture()[:PREVIEW_PICTURES]), PREVIEW_SIDE)
             took = time.monotonic() - now

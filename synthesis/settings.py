@@ -65,4 +65,4 @@ class DetailedSettings(ClimbSettings):
         """The settings of the climb of a finer view, which the classifier looks at in tiles of about its own size."""
         # Tiles that lie elsewhere at each step leave no seams.
         jitter = min(input_size // 2, min(view.size) - 1)
-        return replace(self, steps=max(self.detail_steps, 1), jitter=jitter).ascent(*view.size)
+        return replace(self, steps=self.detail_steps, jitter=jitter).ascent(*view.size)
