@@ -34,6 +34,7 @@ from robust_synthesis.models import (
     native_bfloat16,
 )
 from robust_synthesis.models.architectures import build_network
+from robust_synthesis.models.fast import fold_batch_norms
 from robust_synthesis.synthesis import (
     TRANSLATE_PAPER,
     TRANSLATE_PRESETS,
@@ -93,6 +94,7 @@ def main(judge: RobustClassifier | None) -> None:
         for loss in ("plain", "custom"):
             for batch in batches:
                 _row(name, loss, batch)
+    _changes()
     print()
     for name in STEPS:
         _arithmetic(name)
@@ -165,8 +167,7 @@ def _sides(name: str, loss: str) -> Sides:
     def floor(images: Tensor, steps: int) -> Tensor:
         x = images.to(DTYPE).contiguous(memory_format=torch.channels_last)
         for _ in range(steps):
-            leaf = x.detach().requires_grad_()
-            torch.autograd.grad(fast.network(leaf)[:, TARGET].sum(), leaf)
+            _passes(fast.network, x)
         return x
 
     return Sides(_peer(name, loss), ours, floor)
@@ -221,6 +222,39 @@ def _memory(name: str, loss: str, batch: int, side: str) -> None:
     images = torch.rand(batch, 3, _side(name), _side(name), device=DEVICE)
     run(images[:1, :, :32, :32], 1)
     print(json.dumps(added_by(partial(run, images, 3), DEVICE)))
+
+
+def _changes() -> None:
+    """What each change does to the two passes of one picture."""
+    table = Table("What each change gave (ms of the two passes, batch 1)", dict.fromkeys(STEPS, ".1f"))
+    exact, half = torch.float32, torch.bfloat16
+    ways: dict[str, list[Callable[[], object]]] = {}
+    for title, folded, dtype, layout in (
+        ("none: float32, as it was loaded", False, exact, torch.contiguous_format),
+        ("batch norms folded", True, exact, torch.contiguous_format),
+        ("channels-last", False, exact, torch.channels_last),
+        ("bfloat16", False, half, torch.contiguous_format),
+        ("all three", True, half, torch.channels_last),
+    ):
+        for name in STEPS:
+            classifier = copy.deepcopy(_classifier(name))
+            if folded:
+                fold_batch_norms(classifier.network)
+            network = classifier.network.to(dtype).to(memory_format=layout)
+            x = torch.rand(1, 3, _side(name), _side(name), device=DEVICE, dtype=dtype).to(memory_format=layout)
+            ways.setdefault(title, []).append(partial(_passes, network, x))
+    times: dict[str, list[list[float]]] = {title: [[] for _ in runs] for title, runs in ways.items()}
+    for _ in range(4 * ROUNDS):
+        for title, runs in ways.items():
+            for index, run in enumerate(runs):
+                times[title][index].append(_seconds(run) * 1000)
+    for title, columns in times.items():
+        table.row(title, *(statistics.median(values[ROUNDS:]) for values in columns))
+
+
+def _passes(network: nn.Module, images: Tensor) -> None:
+    leaf = images.detach().requires_grad_()
+    torch.autograd.grad(network(leaf)[:, TARGET].sum(), leaf)
 
 
 def _arithmetic(name: str) -> None:

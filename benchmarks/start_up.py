@@ -1,4 +1,4 @@
-"""What the pack adds to ComfyUI's start: its import and its entry point, where torch and ComfyUI's API are loaded.
+"""What the pack adds to ComfyUI's start: its import and its entry point, where torch and all of ComfyUI are loaded.
 
 `python -m robust_synthesis.benchmarks.start_up` prints the median over fresh processes; the limit is 0.3 s.
 """
@@ -17,7 +17,7 @@ sys.path[:0] = [{comfyui!r}, {root!r}]
 sys.argv = ["main.py", "--cpu", "--base-directory", {base!r}]
 import comfy.options
 comfy.options.enable_args_parsing()
-import comfy.model_management, comfy.model_patcher, comfy.utils, folder_paths, nodes, comfy_api.latest
+import comfy.model_management, comfy.model_patcher, comfy.utils, folder_paths, nodes, comfy_api.latest, server
 sys.modules.pop("robust_synthesis", None)
 started = time.perf_counter()
 import robust_synthesis

@@ -23,7 +23,7 @@ def made_fast(classifier: RobustClassifier, dtype: torch.dtype = torch.float32) 
         dtype: float32, or bfloat16 where the device computes it natively (see `native_bfloat16`). Not float16, in
             which small gradients vanish.
     """
-    _fold_batch_norms(classifier.network)
+    fold_batch_norms(classifier.network)
     classifier.network.to(dtype=dtype).to(memory_format=torch.channels_last)
     # Rounded logits would all but stand still where a step is small.
     classifier.network.head.float()
@@ -37,7 +37,8 @@ def native_bfloat16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def _fold_batch_norms(network: nn.Module) -> None:
+def fold_batch_norms(network: nn.Module) -> None:
+    """Replace, in place, each batch norm behind a convolution by a change of the convolution's weights."""
     # The children of every module here are in the order in which they are applied, so that a batch norm behind a
     # convolution is applied to what that convolution puts out.
     for module in network.modules():

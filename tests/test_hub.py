@@ -263,7 +263,7 @@ def test_without_a_network_the_message_says_so(hub: HubServer, tmp_path: Path) -
 
 
 def test_a_disk_that_fills_up_keeps_what_came(hub: HubServer, tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource")
+    resource = pytest.importorskip("resource", reason="file size limits are POSIX's")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
     try:
