@@ -23,7 +23,8 @@ def build_network(architecture: Mapping[str, Any], classes: int) -> ClimbableNet
 
     Args:
         architecture: `name` and the hyperparameters of that name. `narrow_resnet` takes `widths` and `blocks`
-            (lists of equal length), `stem_stride` (1 or 2) and `activation` (silu, relu or gelu); torchvision's
+            (lists of equal length), `stem_stride` (1 or 2), `activation` (silu, relu or gelu) and, where not false, `pooled` (average before
+            a convolution instead of striding in it); torchvision's
             names (`resnet50`) and `cifar_resnet18` to `152` take nothing.
         classes: the number of logits.
 
@@ -48,7 +49,10 @@ def build_network(architecture: Mapping[str, Any], classes: int) -> ClimbableNet
     activation = architecture.get("activation")
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise ArchitectureError(f"unknown activation {activation!r} (known: {', '.join(ACTIVATIONS)})")
-    return NarrowResNet(classes, widths, blocks, stem_stride, ACTIVATIONS[activation])
+    pooled = architecture.get("pooled", False)
+    if not isinstance(pooled, bool):
+        raise ArchitectureError(f"pooled is {pooled!r}, not true or false")
+    return NarrowResNet(classes, widths, blocks, stem_stride, ACTIVATIONS[activation], pooled)
 
 
 def _whole_numbers(architecture: Mapping[str, Any], key: str, low: int, high: int) -> tuple[int, ...]:

@@ -10,11 +10,17 @@ from .network import ClimbableNetwork
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut; a strided shortcut averages, which leaves no checkerboard."""
+    """Two 3x3 convolutions and a shortcut; what has a stride of 2 averages, which leaves no checkerboard.
 
-    def __init__(self, channels: int, width: int, stride: int, activation: Callable[[], nn.Module]) -> None:
+    Where `pooled` is off, only the shortcut averages, and the first convolution strides.
+    """
+
+    def __init__(
+        self, channels: int, width: int, stride: int, activation: Callable[[], nn.Module], pooled: bool
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(channels, width, 3, stride, 1, bias=False)
+        self.pooled = pooled
+        self.conv1 = nn.Conv2d(channels, width, 3, 1 if pooled else stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
@@ -28,8 +34,9 @@ class BasicBlock(nn.Module):
         )
 
     def before_activation(self, x: Tensor) -> Tensor:
-        y = self.activation(self.bn1(self.conv1(x)))
-        result: Tensor = self.bn2(self.conv2(y)) + self.downsample(self.pool(x))
+        small = self.pool(x)
+        y = self.activation(self.bn1(self.conv1(small if self.pooled else x)))
+        result: Tensor = self.bn2(self.conv2(y)) + self.downsample(small)
         return result
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,9 +57,12 @@ class NarrowResNet(ClimbableNetwork):
         blocks: tuple[int, ...],
         stem_stride: int,
         activation: Callable[[], nn.Module],
+        pooled: bool,
     ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, widths[0], 3, stem_stride, 1, bias=False)
+        # A kernel of 4 that strides by 2 sees every pixel as often as any other; one of 3 leaves a grid.
+        kernel = 4 if pooled and stem_stride == 2 else 3
+        self.conv1 = nn.Conv2d(3, widths[0], kernel, stem_stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.activation = activation()
         self.stages: list[str] = []
@@ -61,7 +71,7 @@ class NarrowResNet(ClimbableNetwork):
             stage = nn.Sequential()
             for block in range(depth):
                 stride = 2 if index > 1 and block == 0 else 1
-                stage.append(BasicBlock(channels, width, stride, activation))
+                stage.append(BasicBlock(channels, width, stride, activation, pooled))
                 channels = width
             self.stages.append(f"layer{index}")
             self.add_module(f"layer{index}", stage)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+PICTURE_ERRORS = (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
 
 
@@ -31,10 +33,26 @@ def pictures_in(folder: Path, height: int, width: int) -> Tensor:
 
 def _reduced(path: Path, height: int, width: int) -> Tensor:
     try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("RGBA")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        with path.open("rb") as file:
+            picture = opaque_picture(file)
+    except PICTURE_ERRORS as error:
         raise ValueError(f"'{path.name}' is not a picture that can be read ({error}): take it out.") from error
-    flat = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    pixels = np.asarray(flat.resize((width, height), Image.Resampling.BOX), dtype=np.float32)
+    pixels = np.asarray(picture.resize((width, height), Image.Resampling.BOX), dtype=np.float32)
     return torch.from_numpy(pixels / 255).permute(2, 0, 1)
+
+
+def opaque_picture(file: IO[bytes], enough: int | None = None) -> Image.Image:
+    """A picture file as RGB, upright, its transparency flattened onto white; of a moving one the first frame.
+
+    Args:
+        file: its content.
+        enough: the number of pixels of its shorter side that will do, so that a large JPEG need not be decoded whole.
+
+    Raises:
+        PICTURE_ERRORS: it is no picture, or damaged.
+    """
+    with Image.open(file) as opened:
+        if enough is not None:
+            opened.draft("RGB", (enough, enough))
+        picture = ImageOps.exif_transpose(opened).convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")

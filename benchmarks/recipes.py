@@ -1,0 +1,127 @@
+"""What makes pictures better: short trainings that differ in one thing each, and what they paint from the same seeds.
+
+`python -m robust_synthesis.benchmarks.recipes DATA.zip` prints a row for each variation and writes a sheet of their
+pictures. Everything is measured on validation pictures and other seeds than the quality benchmark's. Small pictures
+and few of them, because what counts is the difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
+from torchvision.utils import make_grid
+
+from robust_synthesis.models import RobustClassifier, load_classifier, save_classifier
+from robust_synthesis.synthesis import TRANSLATE_PRESETS, Mix, class_seeds, translate
+from robust_synthesis.training.data import TrainingData, read_data
+from robust_synthesis.training.evaluation import accuracy
+from robust_synthesis.training.recipes import RECIPES, Attack, Recipe
+from robust_synthesis.training.seeds import all_seeds
+from robust_synthesis.training.trainer import Trainer
+
+from .judge import BUILD, frechet_distance, load_judge
+from .judge import accuracy as share_right
+from .measures import Table
+
+SIZE, PICTURES, EACH, SHOWN = 64, 80_000, 20, 1
+MEASURED_WITH = Attack("l2", 1.0, 10, 0.25)
+QUICK = RECIPES["quick"]
+BASE = replace(
+    QUICK,
+    architecture={**QUICK.architecture, "pooled": True},
+    input_size=SIZE,
+    attack=replace(QUICK.attack, epsilon=1.0),
+    crop_padding=6,
+)
+
+
+def _network(**changes: Any) -> dict[str, Any]:
+    return {"architecture": {**BASE.architecture, **changes}}
+
+
+def _attack(**changes: Any) -> dict[str, Any]:
+    return {"attack": replace(BASE.attack, **changes)}
+
+
+VARIATIONS: Mapping[str, Mapping[str, Any]] = {
+    "base": {},
+    "strided convolutions": _network(pooled=False),
+    "epsilon 0.5": _attack(epsilon=0.5),
+    "epsilon 2": _attack(epsilon=2.0),
+    "1 attack step": _attack(steps=1, step_share=1.25),
+    "5 attack steps": _attack(steps=5, step_share=0.4),
+    "ReLU": _network(activation="relu"),
+    "half as wide": _network(widths=[16, 32, 64, 128, 192]),
+    "four stages, wider": _network(widths=[48, 96, 192, 384], blocks=[1, 1, 1, 1]),
+    "two blocks a stage": _network(blocks=[1, 2, 2, 2, 1]),
+    "cut-outs from half the area": {"smallest_crop": 0.5, "crop_padding": 0},
+    "colours changed by 0.3": {"colour": 0.3},
+    "label smoothing 0.1": {"label_smoothing": 0.1},
+    "no averaging": {"averaging": 0.0},
+}
+
+
+def trained(name: str, recipe: Recipe, data: TrainingData) -> tuple[RobustClassifier, float]:
+    """A classifier of a recipe, trained now where that has not been done, and the minutes it took."""
+    place = BUILD / "recipes" / f"{name}.safetensors"
+    if not place.exists():
+        epochs = recipe.epochs(len(data.train))
+        trainer = Trainer(data.train.images, data.train.classes, data.labels, recipe, epochs, torch.device("cpu"))
+        started = time.perf_counter()
+        while trainer.step < trainer.steps:
+            trainer.advance()
+        trainer.card = replace(trainer.card, training={"minutes": (time.perf_counter() - started) / 60})
+        save_classifier(trainer.classifier(), place)
+    classifier = load_classifier(place)
+    return classifier, classifier.card.training["minutes"]
+
+
+def painted(classifier: RobustClassifier, starts: Tensor) -> Tensor:
+    """Pictures of all classes, so many of each, from the same starts."""
+    settings, classes = TRANSLATE_PRESETS["generate"], len(classifier.labels)
+    return torch.cat(
+        [
+            translate(classifier, start, Mix(((index, 1.0),)), settings, range(len(start)))
+            for index, start in enumerate(starts.chunk(classes))
+        ]
+    )
+
+
+def main() -> None:
+    """Train, measure, paint."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="canvas-96.zip")
+    parser.add_argument("--pictures", type=int, default=PICTURES, metavar="N", help="to train with, repeats counted")
+    parser.add_argument("--sheet", type=Path, default=Path(__file__).with_name("recipes.jpg"), metavar="FILE")
+    arguments = parser.parse_args()
+    judge, data = load_judge(arguments.data), read_data(arguments.data, SIZE)
+    large = read_data(arguments.data, judge.input_size).validation.images.float() / 255
+    seeds, classes = all_seeds(data.train, len(data.labels), SIZE), len(data.labels)
+    starts = torch.cat([class_seeds(seeds, Mix(((c, 1.0),)), SIZE, SIZE, range(EACH)) for c in range(classes)])
+    asked, shown = torch.arange(classes).repeat_interleave(EACH), []
+    columns = {"minutes": ".1f", "clean": ".1%", "robust": ".1%", "judge": ".1%", "Frechet": ".2f"}
+    table = Table(f"{arguments.pictures} pictures of {SIZE} x {SIZE}, one change at a time", columns)
+    for name, changes in VARIATIONS.items():
+        recipe = replace(BASE, pictures=arguments.pictures, **changes)
+        classifier, minutes = trained(name, recipe, data)
+        found = accuracy(classifier, data.validation, MEASURED_WITH)
+        pictures = painted(classifier, starts)
+        side = judge.input_size
+        seen = F.interpolate(pictures, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
+        right, distance = share_right(judge, seen, asked), frechet_distance(judge, seen, large)
+        table.row(name, minutes, found.clean, found.robust, right, distance)
+        shown.extend(part[:SHOWN] for part in pictures.chunk(classes))
+        to_pil_image(make_grid(torch.cat(shown), classes * SHOWN, 2, pad_value=1)).save(arguments.sheet, quality=85)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""The pictures to train on: a folder of class folders, or a zip of one, decoded once into memory."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from ..synthesis.picture_folder import PICTURE_ERRORS, SUFFIXES, opaque_picture
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+FEWEST_PICTURES = 10
+"""Of a class, that it can be learned from."""
+MOST_CLASSES = 1000
+VALIDATION_SHARE, MOST_VALIDATION = 0.1, 650
+_SHOWN = 5
+
+Report = Callable[[int, int], None]
+"""Called with (pictures read, pictures in all); may raise to stop."""
+
+
+class DataError(ValueError):
+    """A folder that cannot be trained on; the message says why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures and what they show."""
+
+    images: Tensor
+    """`[N, 3, S, S]`, uint8."""
+    classes: Tensor
+    """`[N]`, int64."""
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def __getitem__(self, rows: Tensor | slice) -> Pictures:
+        return Pictures(self.images[rows], self.classes[rows])
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a classifier is trained on, and what it is measured with."""
+
+    labels: tuple[str, ...]
+    """The names of the class folders, in the order of the alphabet."""
+    train: Pictures
+    validation: Pictures
+    """Part of the training pictures, kept aside: what decides anything is decided by these."""
+    test: Pictures | None
+    """For the last report only; None where there is no folder of that name."""
+    unreadable: tuple[str, ...]
+    """The files that are no pictures that can be read, and were left out."""
+
+    @property
+    def digest(self) -> str:
+        """What another folder with the same pictures would give, and no other."""
+        hashed = hashlib.sha256("\0".join(self.labels).encode())
+        for pictures in (self.train, self.validation):
+            hashed.update(pictures.images.numpy().tobytes())
+            hashed.update(pictures.classes.numpy().tobytes())
+        return hashed.hexdigest()
+
+
+def read_data(source: Path, size: int, report: Report | None = None) -> TrainingData:
+    """Read all pictures of a folder, or zip, of class folders.
+
+    It may hold the class folders, or the folders `train` and `test` with the class folders in each. Pictures are cut
+    to their middle square, reduced (or enlarged) to `size` by Lanczos; transparency is flattened onto white; of a
+    moving picture the first frame is taken. The validation pictures are the same each time.
+
+    Args:
+        source: the folder or the zip file.
+        size: height and width of a picture, in pixels.
+        report: see `Report`.
+
+    Raises:
+        DataError: there is no such folder, or it does not hold two or more classes with enough pictures each.
+    """
+    root = _root(source)
+    parts = {place.name: place for place in _folders(root)}
+    labels, folders = _class_folders(parts.get("train", root) if _is_split(parts) else root, source.name)
+    tests: dict[str, Traversable] = {}
+    if _is_split(parts):
+        tests = {place.name: place for place in _folders(parts["test"])}
+        if tests.keys() != set(labels):
+            odd = _some(sorted(tests.keys() ^ set(labels)))
+            raise DataError(f"The folders 'train' and 'test' of '{source.name}' do not have the same classes: {odd}.")
+    files = {label: _files(folder) for label, folder in zip(labels, folders, strict=True)}
+    test_files = {label: _files(tests[label]) for label in labels if tests}
+    reader = _Reader(size, sum(map(len, [*files.values(), *test_files.values()])), report)
+    pictures, test = reader.read(files), reader.read(test_files) if tests else None
+    _refuse_too_few(labels, pictures, reader.unreadable, source.name)
+    rows = torch.zeros(len(pictures), dtype=torch.bool)
+    share = min(VALIDATION_SHARE, MOST_VALIDATION / len(pictures))
+    generator = torch.Generator().manual_seed(0)
+    for index in range(len(labels)):
+        own = (pictures.classes == index).nonzero().flatten()
+        rows[own[torch.randperm(len(own), generator=generator)[: max(1, round(share * len(own)))]]] = True
+    return TrainingData(labels, pictures[~rows], pictures[rows], test, tuple(reader.unreadable))
+
+
+def read_split(source: Path, split: str, size: int) -> tuple[Pictures, tuple[str, ...]]:
+    """The pictures of one of the folders `train` and `test`, and the names of their classes.
+
+    Raises:
+        DataError: see `read_data`.
+    """
+    labels, folders = _class_folders({place.name: place for place in _folders(_root(source))}[split], source.name)
+    files = {label: _files(folder) for label, folder in zip(labels, folders, strict=True)}
+    return _Reader(size, sum(map(len, files.values())), None).read(files), labels
+
+
+def _root(source: Path) -> Traversable:
+    if source.is_dir():
+        root: Traversable = source
+    elif source.is_file() and zipfile.is_zipfile(source):
+        root = zipfile.Path(source)
+    elif source.exists():
+        raise DataError(f"'{source.name}' is neither a folder nor a zip file.")
+    else:
+        raise DataError(f"There is no folder '{source.name}' at {source.parent}.")
+    # A zip of a folder holds that folder.
+    inside = _folders(root)
+    while len(inside) == 1 and len(_folders(inside[0])) > 0 and not _files(root):
+        root, inside = inside[0], _folders(inside[0])
+    return root
+
+
+def _is_split(parts: Mapping[str, Traversable]) -> bool:
+    return parts.keys() == {"train", "test"}
+
+
+def _folders(place: Traversable) -> list[Traversable]:
+    # Archives made on a Mac have a folder of their own for its attributes.
+    inside = [entry for entry in place.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__"))]
+    return sorted(inside, key=lambda entry: entry.name)
+
+
+def _files(place: Traversable) -> list[Traversable]:
+    inside = [e for e in place.iterdir() if Path(e.name).suffix.lower() in SUFFIXES and not e.name.startswith(".")]
+    return sorted((entry for entry in inside if not entry.is_dir()), key=lambda entry: entry.name)
+
+
+def _class_folders(place: Traversable, source: str) -> tuple[tuple[str, ...], list[Traversable]]:
+    folders = _folders(place)
+    labels = tuple(folder.name for folder in folders)
+    if len(labels) < 2:
+        found = f"has one class only, '{labels[0]}'" if labels else "holds no class folders"
+        raise DataError(
+            f"'{source}' {found}. A classifier tells classes apart: make a folder for each of two or more, with "
+            "pictures of that class alone (for instance roses/ and other_flowers/)."
+        )
+    if len(labels) > MOST_CLASSES:
+        raise DataError(
+            f"'{source}' has {len(labels)} class folders, and {MOST_CLASSES} is the most. Each folder is one class, "
+            "not one picture: put pictures of the same kind into the same folder."
+        )
+    empty = [folder.name for folder in folders if not _files(folder)]
+    if empty:
+        raise DataError(
+            f"There are no pictures in {_some(empty)} of '{source}': put some in ({', '.join(sorted(SUFFIXES))}), or "
+            "take the folder away."
+        )
+    return labels, folders
+
+
+def _refuse_too_few(labels: Sequence[str], pictures: Pictures, unreadable: Sequence[str], source: str) -> None:
+    counts = torch.bincount(pictures.classes, minlength=len(labels)).tolist()
+    few = [f"{label} ({count})" for label, count in zip(labels, counts, strict=True) if count < FEWEST_PICTURES]
+    if few:
+        broken = f" Not read, because they are damaged or no pictures: {_some(unreadable)}." if unreadable else ""
+        raise DataError(
+            f"'{source}' has too few pictures of {_some(few)}: a class needs {FEWEST_PICTURES} at the very least, and "
+            f"looks good from a hundred or so.{broken}"
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+class _Reader:
+    """Decodes pictures, several at once, and counts them."""
+
+    def __init__(self, size: int, count: int, report: Report | None) -> None:
+        self.size, self.count, self.report = size, count, report
+        self.done = 0
+        self.unreadable: list[str] = []
+
+    def read(self, files: Mapping[str, Sequence[Traversable]]) -> Pictures:
+        images: list[Tensor] = []
+        classes: list[int] = []
+        for index, (label, places) in enumerate(files.items()):
+            # Decoding lets go of Python's lock. Closing the results drops what has not begun, when report raises.
+            with ThreadPoolExecutor() as pool, closing(pool.map(self._decoded, places)) as decoded:
+                for place, picture in zip(places, decoded, strict=True):
+                    self.done += 1
+                    if self.report is not None:
+                        self.report(self.done, self.count)
+                    if picture is None:
+                        self.unreadable.append(f"{label}/{place.name}")
+                    else:
+                        images.append(picture)
+                        classes.append(index)
+        stacked = torch.stack(images) if images else torch.empty(0, 3, self.size, self.size, dtype=torch.uint8)
+        return Pictures(stacked, torch.tensor(classes, dtype=torch.int64))
+
+    def _decoded(self, place: Traversable) -> Tensor | None:
+        try:
+            # Twice the size leaves Lanczos something to reduce.
+            with place.open("rb") as file:
+                picture = opaque_picture(file, 2 * self.size)
+        except PICTURE_ERRORS:
+            return None
+        fitted = ImageOps.fit(picture, (self.size, self.size), Image.Resampling.LANCZOS)
+        return torch.from_numpy(np.asarray(fitted).copy()).permute(2, 0, 1).contiguous()

@@ -1,0 +1,92 @@
+"""How to train, as data: named recipes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from ..synthesis.constraints import Constraint, NormName
+
+
+@dataclass(frozen=True)
+class Attack:
+    """Projected gradient descent on the classifier's cross-entropy (PGD; Madry et al., arXiv 1706.06083)."""
+
+    norm: NormName
+    """`l2` or `linf`."""
+    epsilon: float
+    """The radius of the ball, for a picture with values in [0, 1]: of the whole picture for `l2`, of a value for
+    `linf`."""
+    steps: int
+    step_share: float
+    """The step size, as a share of epsilon."""
+    restarts: int = 1
+    """From how many random starts; the one that deceives counts."""
+
+    def __post_init__(self) -> None:
+        if self.norm == "free":
+            raise ValueError("An attack stays in a ball: its norm is l2 or linf, not free.")
+        if self.steps < 1 or self.restarts < 1:
+            raise ValueError(f"An attack has {self.steps} steps and {self.restarts} restarts; each must be 1 or more.")
+        if not 0 < self.step_share <= 4:
+            raise ValueError(f"The share of epsilon that a step takes is {self.step_share}; it must be above 0, up to 4.")
+        self.constraint  # noqa: B018 (an epsilon that is none is refused there)
+
+    @property
+    def constraint(self) -> Constraint:
+        return Constraint(self.norm, self.epsilon)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a classifier is trained, whatever the pictures."""
+
+    architecture: Mapping[str, Any]
+    """See `models.architectures.build_network`."""
+    input_size: int
+    """Height and width of the pictures, in pixels."""
+    attack: Attack
+    pictures: int
+    """How many pictures are shown in all, each time one is shown counted: fewer pictures, more epochs."""
+    most_epochs: int
+    """However few pictures there are."""
+    batch_size: int = 128
+    learning_rate: float = 0.2
+    """The highest, for a batch of 128; it is scaled with the batch."""
+    warm_up: float = 0.1
+    """The share of the steps in which the learning rate rises from 0, and epsilon to its full size."""
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    clip_norm: float = 5.0
+    """The longest gradient of all weights together."""
+    averaging: float = 0.995
+    """The decay of the exponential moving average of the weights, which is what is kept in the end."""
+    label_smoothing: float = 0.0
+    crop_padding: int = 8
+    """Pixels by which a picture may be shifted."""
+    smallest_crop: float = 1.0
+    """The smallest share of a picture's area that is cut out and enlarged; 1: nothing is cut out."""
+    colour: float = 0.0
+    """By which share brightness, contrast and saturation may change."""
+    seed: int = 0
+
+    def epochs(self, count: int) -> int:
+        """How often each of so many training pictures is shown."""
+        return max(1, min(round(self.pictures / count), self.most_epochs))
+
+
+_SMALL = {"name": "narrow_resnet", "widths": [32, 64, 128, 256, 384], "blocks": [1, 1, 1, 1, 1], "stem_stride": 2, "activation": "silu"}
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        "quick": Recipe(
+            architecture=_SMALL,
+            input_size=96,
+            attack=Attack("l2", 1.5, 2, 0.94),
+            pictures=250_000,
+            most_epochs=60,
+        ),
+    }
+)

@@ -1,0 +1,150 @@
+"""The training loop, a step at a time: attack the classifier, and teach it what the attacked pictures show."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+from ..models import ClassifierCard, ClassSeeds, RobustClassifier, made_fast, native_bfloat16
+from ..models.architectures import build_network
+from .attack import attacked
+from .recipes import Recipe
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_MORE_SEEDS = 0x9E3779B1
+
+
+class Trainer:
+    """Adversarial training (Madry et al., arXiv 1706.06083) of one network on pictures in memory.
+
+    Everything random in a step comes from the recipe's seed and the step's number, so that a run that goes on from
+    a saved state is, on a CPU, the same to the bit as one that never stopped.
+    """
+
+    def __init__(self, images: Tensor, classes: Tensor, labels: tuple[str, ...], recipe: Recipe, epochs: int, device: torch.device) -> None:
+        self.images, self.classes, self.recipe, self.device = images, classes, recipe, device
+        self.batch_size = min(recipe.batch_size, len(images))
+        self.epochs = epochs
+        self.steps_an_epoch = len(images) // self.batch_size
+        self.step = 0
+        self.card = ClassifierCard("", recipe.architecture, labels, recipe.input_size, MEAN, STD)
+        with self._seeded(-1):
+            network = build_network(recipe.architecture, len(labels))
+        self.network = network.to(device).to(memory_format=torch.channels_last)
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self.optimizer = torch.optim.SGD(
+            _decayed_apart(self.network, recipe.weight_decay), 0.0, recipe.momentum, nesterov=True
+        )
+        self.precision = training_precision(device)
+        self.augment = _augmentation(recipe)
+
+    @property
+    def steps(self) -> int:
+        """Of all epochs together."""
+        return self.epochs * self.steps_an_epoch
+
+    def advance(self) -> tuple[float, float]:
+        """Take the next step; the loss and the accuracy on its attacked pictures."""
+        recipe, progress = self.recipe, self.step / self.steps
+        rows = self._rows()
+        classes = self.classes[rows].to(self.device)
+        with self._seeded(self.step):
+            pictures = torch.stack([self.augment(picture) for picture in self.images[rows]])
+            images = pictures.to(self.device).float() / 255
+            ramp = min(1.0, (self.step + 1) / (self.steps * recipe.warm_up)) if recipe.warm_up else 1.0
+            attack = replace(recipe.attack, epsilon=recipe.attack.epsilon * ramp)
+            images = attacked(self.victim(), images, classes, attack)
+        self.network.train()
+        mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (MEAN, STD))
+        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
+            logits = self.network(((images - mean) / std).contiguous(memory_format=torch.channels_last))
+        loss = F.cross_entropy(logits.float(), classes, label_smoothing=recipe.label_smoothing)
+        self.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = recipe.learning_rate * self.batch_size / 128 * _schedule(progress, recipe.warm_up)
+        self.optimizer.step()
+        self.step += 1
+        self._average()
+        return float(loss.detach()), float((logits.argmax(1) == classes).float().mean())
+
+    def victim(self) -> RobustClassifier:
+        """The network as it is now, made fast to attack."""
+        return made_fast(RobustClassifier(copy.deepcopy(self.network), self.card).to(self.device), self.precision)
+
+    def classifier(self, seeds: ClassSeeds | None = None) -> RobustClassifier:
+        """The averaged network, apart from the one that goes on learning; on the CPU."""
+        return RobustClassifier(copy.deepcopy(self.average).cpu(), self.card, seeds)
+
+    def _rows(self) -> Tensor:
+        epoch, place = divmod(self.step, self.steps_an_epoch)
+        order = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(self.recipe.seed + epoch))
+        return order[place * self.batch_size : (place + 1) * self.batch_size]
+
+    def _average(self) -> None:
+        # Early weights are soon forgotten.
+        decay = min(self.recipe.averaging, self.step / (self.step + 10))
+        with torch.no_grad():
+            for kept, now in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+                if kept.is_floating_point():
+                    kept.lerp_(now, 1 - decay)
+                else:
+                    kept.copy_(now)
+
+    def _seeded(self, step: int) -> _Seeded:
+        return _Seeded(self.recipe.seed * _MORE_SEEDS + step + 1, self.device)
+
+
+class _Seeded:
+    """Torch's global generators at a seed, and as they were afterwards."""
+
+    def __init__(self, seed: int, device: torch.device) -> None:
+        self.seed = seed
+        self.fork = torch.random.fork_rng([device] if device.type == "cuda" else [])
+
+    def __enter__(self) -> None:
+        self.fork.__enter__()
+        torch.manual_seed(self.seed)
+
+    def __exit__(self, *error: object) -> None:
+        self.fork.__exit__(*error)  # type: ignore[arg-type]
+
+
+def training_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 where the device computes it natively, else float32."""
+    native = native_bfloat16() if device.type == "cpu" else device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
+def _augmentation(recipe: Recipe) -> v2.Transform:
+    side = recipe.input_size
+    chain: list[nn.Module] = [v2.RandomHorizontalFlip()]
+    if recipe.crop_padding:
+        chain.append(v2.RandomCrop(side, padding=recipe.crop_padding, padding_mode="reflect"))
+    if recipe.smallest_crop < 1:
+        chain.append(v2.RandomResizedCrop(side, (recipe.smallest_crop, 1.0), (0.85, 1.18)))
+    if recipe.colour:
+        chain.append(v2.ColorJitter(recipe.colour, recipe.colour, recipe.colour))
+    return v2.Compose(chain)
+
+
+def _decayed_apart(network: nn.Module, decay: float) -> list[dict[str, object]]:
+    """Weight decay for convolutions and the last layer, not for what batch norms and biases add and multiply."""
+    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+    return [{"params": weights, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _schedule(progress: float, warm_up: float) -> float:
+    """The learning rate, as a share of the highest: up in a line, down in a cosine."""
+    if progress < warm_up:
+        return progress / warm_up
+    return 0.5 + 0.5 * math.cos(math.pi * (progress - warm_up) / (1 - warm_up))
