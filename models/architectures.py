@@ -23,9 +23,9 @@ def build_network(architecture: Mapping[str, Any], classes: int) -> ClimbableNet
 
     Args:
         architecture: `name` and the hyperparameters of that name. `narrow_resnet` takes `widths` and `blocks`
-            (lists of equal length), `stem_stride` (1 or 2), `activation` (silu, relu or gelu) and, where not false, `pooled` (average before
-            a convolution instead of striding in it); torchvision's
-            names (`resnet50`) and `cifar_resnet18` to `152` take nothing.
+            (lists of equal length), `stem_stride` (1 or 2), `activation` (silu, relu or gelu) and `blurred` (whether
+            it blurs where it halves the size, instead of striding; false where it is left out); torchvision's names
+            (`resnet50`) and `cifar_resnet18` to `152` take nothing.
         classes: the number of logits.
 
     Raises:
@@ -49,10 +49,10 @@ def build_network(architecture: Mapping[str, Any], classes: int) -> ClimbableNet
     activation = architecture.get("activation")
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise ArchitectureError(f"unknown activation {activation!r} (known: {', '.join(ACTIVATIONS)})")
-    pooled = architecture.get("pooled", False)
-    if not isinstance(pooled, bool):
-        raise ArchitectureError(f"pooled is {pooled!r}, not true or false")
-    return NarrowResNet(classes, widths, blocks, stem_stride, ACTIVATIONS[activation], pooled)
+    blurred = architecture.get("blurred", False)
+    if not isinstance(blurred, bool):
+        raise ArchitectureError(f"blurred is {blurred!r}, not true or false")
+    return NarrowResNet(classes, widths, blocks, stem_stride, ACTIVATIONS[activation], blurred)
 
 
 def _whole_numbers(architecture: Mapping[str, Any], key: str, low: int, high: int) -> tuple[int, ...]:

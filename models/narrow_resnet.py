@@ -10,23 +10,22 @@ from .network import ClimbableNetwork
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut; what has a stride of 2 averages, which leaves no checkerboard.
-
-    Where `pooled` is off, only the shortcut averages, and the first convolution strides.
-    """
+    """Two 3x3 convolutions and a shortcut; where it halves the size, the shortcut averages."""
 
     def __init__(
-        self, channels: int, width: int, stride: int, activation: Callable[[], nn.Module], pooled: bool
+        self, channels: int, width: int, stride: int, activation: Callable[[], nn.Module], blurred: bool
     ) -> None:
         super().__init__()
-        self.pooled = pooled
-        self.conv1 = nn.Conv2d(channels, width, 3, 1 if pooled else stride, 1, bias=False)
+        self.blurred = blurred and stride == 2
+        self.conv1 = nn.Conv2d(channels, width, 3, 1 if self.blurred else stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.activation = activation()
-        # ceil_mode keeps the shortcut as large as the strided convolution when a side is odd.
-        self.pool = nn.AvgPool2d(2, ceil_mode=True, count_include_pad=False) if stride == 2 else nn.Identity()
+        # Windows that overlap have no edges in their gradient. ceil_mode keeps the other shortcut as large as the
+        # strided convolution when a side is odd.
+        window = {"kernel_size": 4, "padding": 1} if self.blurred else {"kernel_size": 2, "ceil_mode": True}
+        self.pool = nn.AvgPool2d(stride=2, count_include_pad=False, **window) if stride == 2 else nn.Identity()
         self.downsample = (
             nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
             if stride == 2 or channels != width
@@ -35,7 +34,7 @@ class BasicBlock(nn.Module):
 
     def before_activation(self, x: Tensor) -> Tensor:
         small = self.pool(x)
-        y = self.activation(self.bn1(self.conv1(small if self.pooled else x)))
+        y = self.activation(self.bn1(self.conv1(small if self.blurred else x)))
         result: Tensor = self.bn2(self.conv2(y)) + self.downsample(small)
         return result
 
@@ -57,12 +56,10 @@ class NarrowResNet(ClimbableNetwork):
         blocks: tuple[int, ...],
         stem_stride: int,
         activation: Callable[[], nn.Module],
-        pooled: bool,
+        blurred: bool,
     ) -> None:
         super().__init__()
-        # A kernel of 4 that strides by 2 sees every pixel as often as any other; one of 3 leaves a grid.
-        kernel = 4 if pooled and stem_stride == 2 else 3
-        self.conv1 = nn.Conv2d(3, widths[0], kernel, stem_stride, 1, bias=False)
+        self.conv1 = nn.Conv2d(3, widths[0], 3, stem_stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.activation = activation()
         self.stages: list[str] = []
@@ -71,7 +68,7 @@ class NarrowResNet(ClimbableNetwork):
             stage = nn.Sequential()
             for block in range(depth):
                 stride = 2 if index > 1 and block == 0 else 1
-                stage.append(BasicBlock(channels, width, stride, activation, pooled))
+                stage.append(BasicBlock(channels, width, stride, activation, blurred))
                 channels = width
             self.stages.append(f"layer{index}")
             self.add_module(f"layer{index}", stage)

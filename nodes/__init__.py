@@ -13,6 +13,7 @@ from .inpaint import RobustInpaint
 from .load_classifier import RobustLoadClassifier
 from .paint import RobustActivationPaint
 from .save_classifier import RobustSaveClassifier
+from .train_classifier import RobustTrainClassifier
 from .translate import RobustTranslate
 from .upsample import RobustUpsample
 
@@ -37,4 +38,5 @@ class RobustSynthesis(ComfyExtension):
             RobustClassify,
             RobustFitSeeds,
             RobustSaveClassifier,
+            RobustTrainClassifier,
         ]

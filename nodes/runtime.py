@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import comfy.model_management as mm
 import comfy.model_patcher
@@ -29,6 +30,7 @@ from ..models.class_lists import class_list
 from ..models.hub import download
 from ..synthesis.ascent import Callback, Picture
 from ..synthesis.views import TILES_AT_ONCE, working_size
+from ..training import About, Place, Progress, Recipe, TakenError, class_names, read_data, train
 from .film import Film
 from .tensors import images_to_comfy
 
@@ -38,10 +40,12 @@ if TYPE_CHECKING:
 FOLDER = "robust_classifiers"
 EXAMPLES = Path(__file__).parent.parent / "workflows" / "assets"
 EXAMPLE_PREFIX = "robust_"
+TRAINING = "robust_training"
+"""The folder in ComfyUI's output folder that trainings keep their pictures and figures in."""
 PREVIEW_SECONDS = 0.25
 PREVIEW_SHARE = 0.1
 """Of the time, at most, for previews of large pictures."""
-DOWNLOAD_WORDS_SECONDS = 1.0
+WORDS_SECONDS = 1.0
 PREVIEW_PICTURES = 16
 PREVIEW_SIDE = 512
 # Of a picture at full size, while it climbs.
@@ -83,12 +87,15 @@ def register_routes() -> None:
 
     @routes.get("/robust_synthesis/classes")
     async def classes(request: web.Request) -> web.Response:
-        names, message = class_list(request.query.get("classifier", ""), _classifier_folders())
+        if "folder" in request.query:
+            names, message = _folder_classes(request.query["folder"])
+        else:
+            names, message = class_list(request.query.get("classifier", ""), _classifier_folders())
         return web.json_response({"classes": names, "message": message})
 
 
 def provide_example_pictures() -> None:
-    """Put the example workflows' pictures where Load Image lists them; those that are there stay as they are."""
+    """Put the example workflows' pictures into ComfyUI's input folder; those that are there stay as they are."""
     target = Path(folder_paths.get_input_directory())
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -96,6 +103,10 @@ def provide_example_pictures() -> None:
             place = target / f"{EXAMPLE_PREFIX}{picture.name}"
             if not place.exists():
                 shutil.copyfile(picture, place)
+        for archive in EXAMPLES.glob("*.zip"):
+            place = target / f"{EXAMPLE_PREFIX}{archive.stem}"
+            if not place.exists():
+                shutil.unpack_archive(archive, place)
     except OSError as error:
         # A read-only or full disk must not cost the artist the nodes.
         logging.warning("Robust Synthesis could not put its example pictures into %s: %s", target, error)
@@ -124,14 +135,18 @@ def load(choice: Choice) -> LoadedClassifier:
         DownloadError: it is not here, and could not be downloaded.
         CheckpointError: the file is not a classifier this pack can read.
     """
+    path = choice.path
+    if path is None:
+        assert choice.hub, "a classifier that is not here is on the Hub"
+        path = _download(choice.hub)
+        say(f"{path.name} is here. Reading it ...")
+    return _loaded(path, choice.hub.about if choice.hub else None)
+
+
+def _loaded(path: Path, about: Mapping[str, Any] | None = None) -> LoadedClassifier:
     # Tensors made in inference mode could never take part in a backward pass.
     with torch.inference_mode(False):
-        path = choice.path
-        if path is None:
-            assert choice.hub, "a classifier that is not here is on the Hub"
-            path = _download(choice.hub)
-            say(f"{path.name} is here. Reading it ...")
-        opened = open_classifier(path, choice.hub.about if choice.hub else None)
+        opened = open_classifier(path, about)
         if opened.notes:
             say("\n".join(opened.notes))
         robust, device = opened.classifier, mm.get_torch_device()
@@ -166,21 +181,101 @@ def save(loaded: LoadedClassifier, name: str) -> Path:
     Raises:
         ValueError: a name that is empty, or that leads out of the folder.
     """
-    folder = _classifier_folders()[0].resolve()
-    stem = name.strip().removesuffix(EXTENSION)
-    place = (folder / f"{stem}{EXTENSION}").resolve()
-    own_name = place.name.removesuffix(EXTENSION)
-    if not own_name.strip(". ") or not place.is_relative_to(folder):
-        raise ValueError(f"'{name}' is no name for a file in models/{FOLDER}: write one like 'my churches'.")
-    number = 2
-    while place.exists():
-        place = place.with_name(f"{own_name}_{number}{EXTENSION}")
-        number += 1
+    place = next(path for path in _numbered(_own_file(name)) if not path.exists())
     # The weights in memory may have been rounded to what suits the device.
     with torch.inference_mode(False):
         original = open_classifier(loaded.source).classifier
         save_classifier(original.with_seeds(loaded.robust.seeds) if loaded.robust.seeds else original, place)
     return place
+
+
+def train_classifier(folder: str, recipe: Recipe, epochs: int | None, name: str) -> tuple[LoadedClassifier, Tensor]:
+    """Train a classifier on a folder of class folders inside ComfyUI's input folder, or go on with it.
+
+    The same folder, recipe and name go on with what was stopped. Another classifier of that name is never replaced:
+    the new one gets a number. Progress, and what the classifier would paint, are shown on the node.
+
+    Args:
+        folder: its name; a zip file does as well.
+        recipe: how to train.
+        epochs: instead of the recipe's.
+        name: of the classifier's file, without an extension.
+
+    Returns:
+        The classifier, and pictures `[B, 3, S, S]` in [0, 1] of its classes.
+
+    Raises:
+        ValueError: a name that leads elsewhere, or pictures that cannot be trained on.
+        RunError: it could not be saved.
+    """
+    source, wanted = input_folder(folder), _own_file(name)
+    with torch.inference_mode(False), torch.enable_grad():
+        data = read_data(source, recipe.input_size, _reading())
+        if data.unreadable:
+            say(f"Left out, because they cannot be read: {', '.join(data.unreadable)}")
+        # They could hold all of a GPU's memory.
+        mm.unload_all_models()
+        for result in _numbered(wanted):
+            kept = result.relative_to(_classifier_folders()[0].resolve()).with_suffix("")
+            place = Place(result, Path(folder_paths.get_output_directory()) / TRAINING / kept)
+            reporter = _TrainingReporter(result.stem)
+            try:
+                trained = train(
+                    data, recipe, place, About(result.stem, f"'{folder}'"), mm.get_torch_device(), epochs, reporter
+                )
+                break
+            except TakenError:
+                continue
+            except mm.InterruptProcessingException:
+                say(f"Stopped. The best so far is {result.name}; run it again to go on.")
+                raise
+        figures = trained.card.training
+        say(
+            f"Saved as {result.name}: {figures['clean_accuracy']:.0%} of the pictures kept aside are named rightly, "
+            f"{figures['robust_accuracy']:.0%} under attack."
+        )
+    return _loaded(result), reporter.samples
+
+
+def _folder_classes(folder: str) -> tuple[list[list[str]], str]:
+    """The names of the classes that a folder has pictures of, or why there are none, as a phrase."""
+    try:
+        return [[name] for name in class_names(input_folder(folder))], ""
+    except ValueError as error:
+        return [], str(error)
+
+
+def _reading() -> Callable[[int, int], None]:
+    bar: comfy.utils.ProgressBar | None = None
+
+    def report(done: int, count: int) -> None:
+        nonlocal bar
+        mm.throw_exception_if_processing_interrupted()
+        bar = bar or comfy.utils.ProgressBar(count)
+        bar.update_absolute(done, count)
+
+    return report
+
+
+def _own_file(name: str) -> Path:
+    """Where a classifier of a name belongs, in the folder that Load Robust Classifier lists.
+
+    Raises:
+        ValueError: a name that is empty, or that leads out of the folder.
+    """
+    folder = _classifier_folders()[0].resolve()
+    place = (folder / f"{name.strip().removesuffix(EXTENSION)}{EXTENSION}").resolve()
+    if not place.name.removesuffix(EXTENSION).strip(". ") or not place.is_relative_to(folder):
+        raise ValueError(f"'{name}' is no name for a file in models/{FOLDER}: write one like 'my churches'.")
+    return place
+
+
+def _numbered(place: Path) -> Iterator[Path]:
+    """A file's own place, and those of its name with a number: 2, 3, and so on."""
+    yield place
+    stem = place.name.removesuffix(EXTENSION)
+    for number in itertools.count(2):
+        yield place.with_name(f"{stem}_{number}{EXTENSION}")
 
 
 def input_folder(name: str) -> Path:
@@ -303,7 +398,7 @@ def _download(file: HubFile) -> Path:
         nonlocal last
         mm.throw_exception_if_processing_interrupted()
         bar.update_absolute(done, total)
-        if time.monotonic() - last >= DOWNLOAD_WORDS_SECONDS:
+        if time.monotonic() - last >= WORDS_SECONDS:
             last = time.monotonic()
             say(f"Downloading {file.filename}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
@@ -349,6 +444,28 @@ class _Reporter:
             self.next_preview = now + max(PREVIEW_SECONDS, took / PREVIEW_SHARE)
         done = self.part.start * self.steps + len(losses) * (step + 1)
         self.bar.update_absolute(done // self.count, self.steps, preview)
+
+
+class _TrainingReporter:
+    """The callback of a training: cancel, progress, words now and then, and the pictures on the way."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.bar: comfy.utils.ProgressBar | None = None
+        self.samples = torch.empty(0)
+        self.next_words = 0.0
+
+    def __call__(self, progress: Progress) -> None:
+        mm.throw_exception_if_processing_interrupted()
+        self.bar = self.bar or comfy.utils.ProgressBar(progress.steps)
+        preview = None
+        if progress.samples is not None:
+            self.samples = progress.samples
+            preview = ("JPEG", _contact_sheet(progress.samples), PREVIEW_SIDE)
+        self.bar.update_absolute(progress.step, progress.steps, preview)
+        if time.monotonic() >= self.next_words:
+            self.next_words = time.monotonic() + WORDS_SECONDS
+            say(f"{self.name}: {progress}")
 
 
 def _contact_sheet(images: Tensor) -> Image.Image:

@@ -97,6 +97,9 @@ def pixels(picture: Image.Image) -> Pixels:
 
 def run(server: ComfyServer, client: ComfyClient, graph: dict[str, Any]) -> Example:
     prompt = convert(graph, client.object_info())
+    for node in [node for node, entry in prompt.items() if entry["class_type"] == "RobustTrainClassifier"]:
+        # It takes minutes to learn something, and a moment to show that it would.
+        prompt[node]["inputs"]["epochs"] = 1
     for node in [node for node, entry in prompt.items() if entry["class_type"] in (*KEEP_SIZE, "RobustUpsample")]:
         prompt[f"look {node}"] = {"class_type": "PreviewImage", "inputs": {"images": [node, 0]}}
     return Example(server, client, graph, prompt, client.run(prompt))
@@ -106,6 +109,10 @@ def test_the_example_pictures_are_in_the_input_folder(server: ComfyServer) -> No
     assert ASSETS
     for asset in ASSETS:
         assert (server.base / "input" / f"robust_{asset.name}").read_bytes() == asset.read_bytes()
+    patterns = server.base / "input" / "robust_patterns"
+    assert {folder.name: len(list(folder.iterdir())) for folder in patterns.iterdir()} == dict.fromkeys(
+        ("flowers", "stained_glass", "waves"), 110
+    )
 
 
 @pytest.fixture(scope="module")
@@ -242,6 +249,19 @@ def every_operation_is_in_it(example: Example) -> None:
         assert example.all(kind), f"there is no {kind}"
 
 
+def the_trained_classifier_is_listed(example: Example) -> None:
+    train = example.one("RobustTrainClassifier")
+    assert len(example.pictures(train)) == 15
+    name = f"{example.inputs(train)['name']}.safetensors"
+    listed = example.client.object_info()["RobustLoadClassifier"]["input"]["required"]["classifier"][1]["options"]
+    assert name in listed
+    kept = example.server.base / "output" / "robust_training" / example.inputs(train)["name"]
+    assert (kept / "log.json").is_file()
+    assert list((kept / "samples").iterdir())
+    # A run that is finished is not begun again.
+    assert example.again().result.seconds < 5
+
+
 CHECKS: dict[str, Callable[[Example], None]] = {
     "generate": the_climb_makes_a_film,
     "inpaint": only_the_hole_is_filled,
@@ -251,6 +271,7 @@ CHECKS: dict[str, Callable[[Example], None]] = {
     "own-seeds": own_seeds_show_their_pictures_colours,
     "refine": refined_the_classifier_is_surer,
     "everything": every_operation_is_in_it,
+    "train-your-own": the_trained_classifier_is_listed,
 }
 
 

@@ -34,6 +34,7 @@ INPUTS = {
     "RobustClassify": ["classifier", "image", "top_k"],
     "RobustFitSeeds": ["classifier", "target_class", "image", "folder"],
     "RobustSaveClassifier": ["classifier", "filename"],
+    "RobustTrainClassifier": ["folder", "recipe", "epochs", "name", "epsilon"],
 }
 LENGTHS = ["steps", "step_size", "epsilon", "norm"]
 MASKED = ["feather", "penalty", "detail_steps"]

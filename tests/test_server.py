@@ -88,7 +88,6 @@ def progress(event: Event, node: str = TRANSLATE) -> tuple[float, float] | None:
 
 
 MADE = "made"
-_TEXT = (3).to_bytes(4, "big")
 LENGTHS = {"steps": 2, "step_size": 1.0, "epsilon": 40.0, "norm": "l2", "final_step": 1.0, "jitter": 0}
 MASKED = {"feather": 0, "penalty": 0.0, "detail_steps": 2}
 NODES: dict[str, dict[str, Any]] = {
@@ -127,16 +126,6 @@ def apply(node: str, start: Prompt | None = None, **inputs: object) -> Prompt:
         },
         "look": {"class_type": "PreviewImage", "inputs": {"images": [MADE, 0]}},
     }
-
-
-def messages(result: Result) -> list[str]:
-    """What the nodes said while they ran, as the front end shows it on them."""
-    texts = []
-    for event in result.events:
-        if event.kind == "binary" and event.image.startswith(_TEXT):
-            node_length = int.from_bytes(event.image[4:8], "big")
-            texts.append(event.image[8 + node_length :].decode())
-    return texts
 
 
 def complaints(log: str) -> list[str]:
@@ -284,7 +273,7 @@ def test_a_result_beyond_memory_is_refused_with_its_size(client: ComfyClient) ->
 @pytest.mark.parametrize("node", ["RobustInpaint", "RobustActivationPaint"])
 def test_an_empty_mask_is_told_on_the_node(client: ComfyClient, node: str) -> None:
     result = client.run(apply(node, solid_mask(37, 19, 0.0)))
-    (text,) = messages(result)
+    (text,) = result.messages()
     assert text.startswith("The mask is empty")
     (kept,) = pictures(client, result)
     assert kept.shape == (32, 40, 3)
@@ -295,7 +284,7 @@ def test_an_empty_mask_is_told_on_the_node(client: ComfyClient, node: str) -> No
 def test_the_mask_of_a_picture_without_transparency_is_empty(client: ComfyClient, node: str) -> None:
     load = {"class_type": "LoadImage", "inputs": {"image": "robust_photo.png"}}
     result = client.run(apply(node, {"image": load}, mask=["image", 1]))
-    assert messages(result)[0].startswith("The mask is empty")
+    assert result.messages()[0].startswith("The mask is empty")
 
 
 def test_found_features_plug_into_the_brush(client: ComfyClient) -> None:
@@ -325,7 +314,7 @@ def test_own_seeds_are_saved_listed_and_drawn(server: ComfyServer, client: Comfy
         }
     )
     assert (server.base / "models" / "robust_classifiers" / f"{name}.safetensors").is_file()
-    assert any("blue sea.safetensors" in text for text in messages(result))
+    assert any("blue sea.safetensors" in text for text in result.messages())
     loader = client.object_info()["RobustLoadClassifier"]["input"]["required"]["classifier"]
     assert f"{name}.safetensors" in loader[1]["options"]
 

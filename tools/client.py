@@ -20,6 +20,7 @@ Prompt: TypeAlias = "dict[str, dict[str, Any]]"
 """A workflow in API format: node id -> class_type, inputs, _meta."""
 
 _PREVIEW_WITH_METADATA = 4
+_TEXT = (3).to_bytes(4, "big")
 
 # A proxy of the environment must not get to see requests to this very machine.
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
@@ -73,6 +74,15 @@ class Result:
     def previews(self) -> list[Event]:
         """The pictures that nodes sent while they worked."""
         return [event for event in self.events if event.kind == "preview"]
+
+    def messages(self) -> list[str]:
+        """What the nodes said while they ran, as the front end shows it on them."""
+        texts = []
+        for event in self.events:
+            if event.kind == "binary" and event.image.startswith(_TEXT):
+                node_length = int.from_bytes(event.image[4:8], "big")
+                texts.append(event.image[8 + node_length :].decode())
+        return texts
 
     def images(self, folder: str = "output") -> list[File]:
         """The saved pictures, or with `folder="temp"` those that are only shown."""

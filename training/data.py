@@ -6,7 +6,6 @@ import hashlib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,7 +91,7 @@ def read_data(source: Path, size: int, report: Report | None = None) -> Training
     """
     root = _root(source)
     parts = {place.name: place for place in _folders(root)}
-    labels, folders = _class_folders(parts.get("train", root) if _is_split(parts) else root, source.name)
+    labels, folders = _class_folders(parts["train"] if _is_split(parts) else root, source.name)
     tests: dict[str, Traversable] = {}
     if _is_split(parts):
         tests = {place.name: place for place in _folders(parts["test"])}
@@ -111,6 +110,17 @@ def read_data(source: Path, size: int, report: Report | None = None) -> Training
         own = (pictures.classes == index).nonzero().flatten()
         rows[own[torch.randperm(len(own), generator=generator)[: max(1, round(share * len(own)))]]] = True
     return TrainingData(labels, pictures[~rows], pictures[rows], test, tuple(reader.unreadable))
+
+
+def class_names(source: Path) -> tuple[str, ...]:
+    """The names of the classes that `read_data` would find, without reading a picture.
+
+    Raises:
+        DataError: as `read_data`.
+    """
+    root = _root(source)
+    parts = {place.name: place for place in _folders(root)}
+    return _class_folders(parts["train"] if _is_split(parts) else root, source.name)[0]
 
 
 def read_split(source: Path, split: str, size: int) -> tuple[Pictures, tuple[str, ...]]:
@@ -205,20 +215,27 @@ class _Reader:
     def read(self, files: Mapping[str, Sequence[Traversable]]) -> Pictures:
         images: list[Tensor] = []
         classes: list[int] = []
-        for index, (label, places) in enumerate(files.items()):
-            # Decoding lets go of Python's lock. Closing the results drops what has not begun, when report raises.
-            with ThreadPoolExecutor() as pool, closing(pool.map(self._decoded, places)) as decoded:
-                for place, picture in zip(places, decoded, strict=True):
-                    self.done += 1
-                    if self.report is not None:
-                        self.report(self.done, self.count)
-                    if picture is None:
-                        self.unreadable.append(f"{label}/{place.name}")
-                    else:
-                        images.append(picture)
-                        classes.append(index)
+        # Decoding lets go of Python's lock.
+        with ThreadPoolExecutor() as pool:
+            try:
+                for index, (label, places) in enumerate(files.items()):
+                    for place, picture in zip(places, pool.map(self._decoded, places), strict=True):
+                        self._count()
+                        if picture is None:
+                            self.unreadable.append(f"{label}/{place.name}")
+                        else:
+                            images.append(picture)
+                            classes.append(index)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
         stacked = torch.stack(images) if images else torch.empty(0, 3, self.size, self.size, dtype=torch.uint8)
         return Pictures(stacked, torch.tensor(classes, dtype=torch.int64))
+
+    def _count(self) -> None:
+        self.done += 1
+        if self.report is not None:
+            self.report(self.done, self.count)
 
     def _decoded(self, place: Traversable) -> Tensor | None:
         try:

@@ -9,6 +9,8 @@ from typing import Any
 
 from ..synthesis.constraints import Constraint, NormName
 
+STEPS_AN_EPOCH, SMALLEST_BATCH = 20, 16
+
 
 @dataclass(frozen=True)
 class Attack:
@@ -31,7 +33,7 @@ class Attack:
         if self.steps < 1 or self.restarts < 1:
             raise ValueError(f"An attack has {self.steps} steps and {self.restarts} restarts; each must be 1 or more.")
         if not 0 < self.step_share <= 4:
-            raise ValueError(f"The share of epsilon that a step takes is {self.step_share}; it must be above 0, up to 4.")
+            raise ValueError(f"A step takes {self.step_share} of epsilon; it must be above 0, and 4 at most.")
         self.constraint  # noqa: B018 (an epsilon that is none is refused there)
 
     @property
@@ -43,6 +45,8 @@ class Attack:
 class Recipe:
     """How a classifier is trained, whatever the pictures."""
 
+    summary: str
+    """What it is for, in a few words."""
     architecture: Mapping[str, Any]
     """See `models.architectures.build_network`."""
     input_size: int
@@ -76,12 +80,26 @@ class Recipe:
         """How often each of so many training pictures is shown."""
         return max(1, min(round(self.pictures / count), self.most_epochs))
 
+    def batch(self, count: int) -> int:
+        """How many of so many training pictures are learned from at once: fewer of few, so that there are steps."""
+        size = self.batch_size
+        while size > SMALLEST_BATCH and count < size * STEPS_AN_EPOCH:
+            size //= 2
+        return min(size, count)
 
-_SMALL = {"name": "narrow_resnet", "widths": [32, 64, 128, 256, 384], "blocks": [1, 1, 1, 1, 1], "stem_stride": 2, "activation": "silu"}
+
+_SMALL = {
+    "name": "narrow_resnet",
+    "widths": [32, 64, 128, 256, 384],
+    "blocks": [1, 1, 1, 1, 1],
+    "stem_stride": 2,
+    "activation": "silu",
+}
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "quick": Recipe(
+            summary="small and soon done, an hour at most on two CPU cores",
             architecture=_SMALL,
             input_size=96,
             attack=Attack("l2", 1.5, 2, 0.94),

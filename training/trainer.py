@@ -14,6 +14,7 @@ from torchvision.transforms import v2
 
 from ..models import ClassifierCard, ClassSeeds, RobustClassifier, made_fast, native_bfloat16
 from ..models.architectures import build_network
+from ..models.network import ClimbableNetwork
 from .attack import attacked
 from .recipes import Recipe
 
@@ -28,9 +29,17 @@ class Trainer:
     a saved state is, on a CPU, the same to the bit as one that never stopped.
     """
 
-    def __init__(self, images: Tensor, classes: Tensor, labels: tuple[str, ...], recipe: Recipe, epochs: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        images: Tensor,
+        classes: Tensor,
+        labels: tuple[str, ...],
+        recipe: Recipe,
+        epochs: int,
+        device: torch.device,
+    ) -> None:
         self.images, self.classes, self.recipe, self.device = images, classes, recipe, device
-        self.batch_size = min(recipe.batch_size, len(images))
+        self.batch_size = recipe.batch(len(images))
         self.epochs = epochs
         self.steps_an_epoch = len(images) // self.batch_size
         self.step = 0
@@ -60,7 +69,7 @@ class Trainer:
             images = pictures.to(self.device).float() / 255
             ramp = min(1.0, (self.step + 1) / (self.steps * recipe.warm_up)) if recipe.warm_up else 1.0
             attack = replace(recipe.attack, epsilon=recipe.attack.epsilon * ramp)
-            images = attacked(self.victim(), images, classes, attack)
+            images = attacked(self.fast(self.network), images, classes, attack)
         self.network.train()
         mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (MEAN, STD))
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
@@ -76,13 +85,37 @@ class Trainer:
         self._average()
         return float(loss.detach()), float((logits.argmax(1) == classes).float().mean())
 
-    def victim(self) -> RobustClassifier:
-        """The network as it is now, made fast to attack."""
-        return made_fast(RobustClassifier(copy.deepcopy(self.network), self.card).to(self.device), self.precision)
+    def fast(self, network: ClimbableNetwork) -> RobustClassifier:
+        """A network as it is now, made fast to climb and to attack."""
+        return made_fast(RobustClassifier(copy.deepcopy(network), self.card).to(self.device), self.precision)
 
     def classifier(self, seeds: ClassSeeds | None = None) -> RobustClassifier:
-        """The averaged network, apart from the one that goes on learning; on the CPU."""
+        """The averaged network as it is now, on the CPU."""
         return RobustClassifier(copy.deepcopy(self.average).cpu(), self.card, seeds)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next steps depend on, besides the number of this one."""
+        momenta = {
+            name: self.optimizer.state[parameter]["momentum_buffer"]
+            for name, parameter in self.network.named_parameters()
+            if parameter in self.optimizer.state
+        }
+        parts = {"network": self.network.state_dict(), "average": self.average.state_dict(), "momentum": momenta}
+        return {f"{part}.{name}": t.contiguous() for part, tensors in parts.items() for name, t in tensors.items()}
+
+    def restore(self, tensors: Mapping[str, Tensor], step: int) -> None:
+        """Go on from a state of `state`, after so many steps."""
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "momentum": {}}
+        for key, tensor in tensors.items():
+            part, name = key.split(".", 1)
+            parts[part][name] = tensor
+        self.network.load_state_dict(parts["network"])
+        self.average.load_state_dict(parts["average"])
+        for name, parameter in self.network.named_parameters():
+            if name in parts["momentum"]:
+                momentum = torch.empty_like(parameter).copy_(parts["momentum"][name])
+                self.optimizer.state[parameter]["momentum_buffer"] = momentum
+        self.step = step
 
     def _rows(self) -> Tensor:
         epoch, place = divmod(self.step, self.steps_an_epoch)

@@ -3,5 +3,6 @@
 from .imagenet import EXAMPLES as _IMAGENET
 from .operations import EXAMPLES as _OPERATIONS
 from .seeds_photos_drawings import EXAMPLES as _FIRST
+from .training import EXAMPLES as _TRAINING
 
-EXAMPLES = (*_FIRST, *_OPERATIONS, *_IMAGENET)
+EXAMPLES = (*_FIRST, *_OPERATIONS, *_TRAINING, *_IMAGENET)

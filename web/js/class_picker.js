@@ -5,7 +5,7 @@
 import { app } from "../../../scripts/app.js"
 import { ClassList } from "./class_list.js"
 import { fetchClasses, knownClasses } from "./class_names.js"
-import { classifierName, classNode } from "./graph_walk.js"
+import { classNode, classQuery } from "./graph_walk.js"
 
 const SMALLEST = { width: 180, height: 22, font: 12 }
 // How far a widget of the canvas stays away from the sides of its node.
@@ -13,10 +13,10 @@ const MARGIN = 15
 
 function asker(node) {
     return async (answer) => {
-        const classifier = classifierName(node)
-        if (!classifier) return answer({ classes: [], message: "Connect a classifier to see its classes." })
-        answer(knownClasses(classifier) ?? { classes: [], message: "Looking..." })
-        answer(await fetchClasses(classifier))
+        const query = classQuery(node)
+        if (!query) return answer({ classes: [], message: "Connect a classifier to see its classes." })
+        answer(knownClasses(query) ?? { classes: [], message: "Looking..." })
+        answer(await fetchClasses(query))
     }
 }
 

@@ -1,19 +1,22 @@
-// Where links lead: up to the loader of the classifier, and down to the node that a class is typed for.
+// Where links lead: up to where the classifier comes from, and down to the node that a class is typed for.
 
 import { app } from "../../../scripts/app.js"
 
 const CLASSIFIER = "ROBUST_CLASSIFIER"
+// What makes classifiers, and the widget that decides which classes they have.
+const NAMED_BY = { RobustLoadClassifier: "classifier", RobustTrainClassifier: "folder" }
 const CLASS_INPUT = "target_class"
 // The ids of the two boundaries inside of a subgraph: numbers in older front ends, texts in newer ones.
 const FROM_OUTSIDE = -10
 const TO_OUTSIDE = -20
 
-/** The name of the classifier that `node` is connected to; undefined if there is none. */
-export function classifierName(node) {
+/** What to ask the server for the classes of the classifier that `node` is connected to; undefined if there is none. */
+export function classQuery(node) {
     const seen = new Set()
     while (node && !seen.has(node)) {
         seen.add(node)
-        if (node.comfyClass === "RobustLoadClassifier") return widgetValue(node, "classifier")
+        const widget = NAMED_BY[node.comfyClass]
+        if (widget) return String(new URLSearchParams({ [widget]: widgetValue(node, widget) ?? "" }))
         // Whatever passes a classifier on is followed: reroutes, Fit Class Seeds, bypassed nodes.
         const input = node.inputs?.find(({ type }) => type === CLASSIFIER) ?? node.inputs?.[0]
         node = input && origin(node, input)?.node

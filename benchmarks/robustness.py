@@ -1,0 +1,112 @@
+"""How robust classifiers of the same classes are, side by side, and what they paint from the same seeds.
+
+`python -m robust_synthesis.benchmarks.robustness DATA.zip ONE.safetensors OTHER.safetensors` measures on the `test`
+split, under PGD of our own and, where the Adversarial Robustness Toolbox is installed, under its Auto-PGD (Croce and
+Hein, arXiv 2003.01690), at half of epsilon, at epsilon and at twice of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.functional import to_pil_image
+from torchvision.utils import make_grid
+
+from robust_synthesis.models import ClassSeeds, RobustClassifier, load_classifier, made_fast
+from robust_synthesis.synthesis import TRANSLATE_PRESETS, Mix, class_seeds, translate
+from robust_synthesis.training import Attack
+from robust_synthesis.training.data import Pictures, read_split
+from robust_synthesis.training.evaluation import accuracy
+
+from .judge import BUILD
+from .measures import Table
+
+PGD_STEPS, PGD_STARTS, AUTO_STEPS = 20, 3, 40
+# Other seeds than those that anything was chosen with.
+FIRST_SEED, COLUMNS = 2000, 8
+
+
+def auto_pgd(classifier: RobustClassifier, pictures: Pictures, epsilon: float) -> float | None:
+    """The share of pictures that Auto-PGD leaves as they were named, rightly; None where it is not installed."""
+    try:
+        from art.attacks.evasion import AutoProjectedGradientDescent
+        from art.estimators.classification import PyTorchClassifier
+    except ImportError:
+        return None
+    shape = tuple(pictures.images.shape[1:])
+    classes = len(classifier.labels)
+    model = PyTorchClassifier(classifier, nn.CrossEntropyLoss(), shape, classes, clip_values=(0.0, 1.0))
+    # The ratio of logits' differences needs a third class.
+    loss = "difference_logits_ratio" if classes > 2 else "cross_entropy"
+    attack = AutoProjectedGradientDescent(
+        model,
+        norm=2,
+        eps=epsilon,
+        eps_step=2 * epsilon,
+        max_iter=AUTO_STEPS,
+        nb_random_init=1,
+        batch_size=128,
+        loss_type=loss,
+        verbose=False,
+    )
+    images = pictures.images.float() / 255
+    right = classifier(images).argmax(1) == pictures.classes
+    torch.manual_seed(0)
+    changed = torch.from_numpy(attack.generate(images[right].numpy(), pictures.classes[right].numpy()))
+    withstood = classifier(changed).argmax(1) == pictures.classes[right]
+    return int(withstood.sum()) / len(pictures)
+
+
+def painted(classifier: RobustClassifier, seeds: ClassSeeds, index: int, count: int) -> Tensor:
+    """Pictures of a class, from the seeds of some classifier."""
+    mix, side = Mix(((index, 1.0),)), classifier.input_size
+    numbers = range(FIRST_SEED, FIRST_SEED + count)
+    starts = class_seeds(seeds, mix, side, side, numbers)
+    return translate(classifier, starts, mix, TRANSLATE_PRESETS["generate"], numbers)
+
+
+def sheet(classifiers: Sequence[RobustClassifier], count: int) -> Tensor:
+    """A row for each class and classifier in turn, all from the seeds of the first."""
+    seeds = classifiers[0].seeds
+    assert seeds is not None, "the first classifier has class seeds"
+    rows = [
+        painted(classifier, seeds, index, count)
+        for index in range(len(classifiers[0].labels))
+        for classifier in classifiers
+    ]
+    return make_grid(torch.cat(rows), count, 2, pad_value=1)
+
+
+def main() -> None:
+    """Print the table, and write the sheet."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="a zip with a test split")
+    parser.add_argument("classifiers", type=Path, nargs="+", help="of the same classes; the first one's seeds are used")
+    parser.add_argument("--epsilon", type=float, help="the first one's by default")
+    parser.add_argument("--sheet", type=Path, default=BUILD / "robustness.png", metavar="FILE")
+    arguments = parser.parse_args()
+    classifiers = [made_fast(load_classifier(path)) for path in arguments.classifiers]
+    test, _ = read_split(arguments.data, "test", classifiers[0].input_size)
+    epsilon = arguments.epsilon or classifiers[0].card.training["epsilon"]
+    radii = {"clean": 0.0, "half": epsilon / 2, "epsilon": epsilon, "twice": 2 * epsilon}
+    columns = {"clean": ".1%"} | {f"{how} {e:g}": ".1%" for e in list(radii.values())[1:] for how in ("PGD", "APGD")}
+    table = Table(f"{len(test)} test pictures, L2", columns)
+    for path, classifier in zip(arguments.classifiers, classifiers, strict=True):
+        values: list[float | None] = []
+        for radius in list(radii.values())[1:]:
+            attack = Attack("l2", radius, PGD_STEPS, 0.125, PGD_STARTS)
+            found = accuracy(classifier, test, attack)
+            values = values or [found.clean]
+            values += [found.robust, auto_pgd(classifier, test, radius)]
+        table.row(str(path), *values)
+    arguments.sheet.parent.mkdir(parents=True, exist_ok=True)
+    to_pil_image(sheet(classifiers, COLUMNS)).save(arguments.sheet)
+    print(f"\n{arguments.sheet}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""Reading the pictures to train on: folders and zips, good ones and bad ones."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from robust_synthesis.training import DataError, TrainingData, read_data
+from tests.pictures_to_train_on import COLOURS, make_folder, picture
+
+SIZE = 16
+
+
+def read(place: Path) -> TrainingData:
+    return read_data(place, SIZE)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return make_folder(tmp_path / "data", "red", "green")
+
+
+def zipped(folder: Path, inside: str = ".") -> Path:
+    root = folder.parent if inside == folder.name else folder
+    return Path(shutil.make_archive(str(folder.parent / "archive"), "zip", root, inside))
+
+
+def test_a_folder_of_class_folders(folder: Path) -> None:
+    data = read(folder)
+    assert data.labels == ("green", "red")
+    assert (len(data.train), len(data.validation), data.test) == (36, 4, None)
+    assert data.train.images.shape == (36, 3, SIZE, SIZE)
+    assert data.train.images.dtype == torch.uint8
+    for index, label in enumerate(data.labels):
+        own = data.train.images[data.train.classes == index].float().mean((0, 2, 3))
+        torch.testing.assert_close(own, torch.tensor(COLOURS[label]).float(), atol=6, rtol=0)
+    assert data.unreadable == ()
+
+
+def test_the_validation_pictures_are_others_and_the_same_each_time(folder: Path) -> None:
+    first, second = read(folder), read(folder)
+    assert torch.equal(first.validation.images, second.validation.images)
+    assert first.digest == second.digest
+    train = {image.numpy().tobytes() for image in first.train.images}
+    assert not train & {image.numpy().tobytes() for image in first.validation.images}
+    assert sorted(first.validation.classes.tolist()) == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize("inside", [".", "data"], ids=["class folders", "a folder of class folders"])
+def test_a_zip_gives_what_its_folder_gives(folder: Path, inside: str) -> None:
+    (folder / "__MACOSX").mkdir()
+    assert read(zipped(folder, inside)).digest == read(folder).digest
+
+
+def test_train_and_test_are_kept_apart(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train", "red", "blue")
+    make_folder(tmp_path / "test", "red", "blue", each=3)
+    data = read(tmp_path)
+    assert data.labels == ("blue", "red")
+    assert data.test is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (36, 4, 6)
+
+
+def test_another_picture_is_another_digest(folder: Path) -> None:
+    before = read(folder).digest
+    picture("red", 99).save(folder / "red" / "05.png")
+    assert read(folder).digest != before
+
+
+def test_every_kind_of_picture_is_read(folder: Path) -> None:
+    red = picture("red", 1, (300, 200))
+    red.convert("CMYK").save(folder / "red" / "cmyk.jpg")
+    red.convert("P").save(folder / "red" / "palette.gif", save_all=True, append_images=[picture("blue", 1, (300, 200))])
+    clear = red.convert("RGBA")
+    clear.putalpha(255)
+    clear.save(folder / "red" / "clear.webp", lossless=True)
+    red.convert("L").save(folder / "red" / "grey.tif")
+    upright = Image.Exif()
+    upright[0x0112] = 6
+    red.save(folder / "red" / "turned.jpeg", exif=upright)
+    (folder / "red" / "notes.txt").write_text("not a picture")
+    data = read(folder)
+    assert len(data.train) + len(data.validation) == 45
+    assert data.unreadable == ()
+
+
+def test_damaged_pictures_are_left_out_and_named(folder: Path) -> None:
+    whole = (folder / "red" / "00.png").read_bytes()
+    (folder / "red" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "green" / "no.jpg").write_bytes(b"<html>")
+    data = read(folder)
+    assert data.unreadable == ("green/no.jpg", "red/cut.png")
+    assert len(data.train) + len(data.validation) == 40
+
+
+def fill(folder: Path, name: str, count: int) -> None:
+    (folder / name).mkdir(parents=True)
+    for number in range(count):
+        picture("blue", number).save(folder / name / f"{number}.png")
+
+
+def test_one_class_is_not_enough(tmp_path: Path) -> None:
+    make_folder(tmp_path / "data", "red")
+    with pytest.raises(DataError, match=r"'data' has one class only, 'red'\. A classifier tells classes apart"):
+        read(tmp_path / "data")
+
+
+def test_pictures_without_class_folders(tmp_path: Path) -> None:
+    picture("red", 0).save(tmp_path / "0.png")
+    with pytest.raises(DataError, match="holds no class folders"):
+        read(tmp_path)
+
+
+def test_an_empty_class_folder(folder: Path) -> None:
+    (folder / "blue").mkdir()
+    with pytest.raises(DataError, match="no pictures in blue of 'data'"):
+        read(folder)
+
+
+def test_three_pictures_in_a_class(folder: Path) -> None:
+    fill(folder, "blue", 3)
+    with pytest.raises(DataError, match=r"too few pictures of blue \(3\): a class needs 10"):
+        read(folder)
+
+
+def test_a_class_whose_pictures_are_all_damaged(folder: Path) -> None:
+    for path in (folder / "red").iterdir():
+        path.write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"too few pictures of red \(0\).*Not read.*red/00.png.*and 15 more"):
+        read(folder)
+
+
+def test_ten_thousand_classes_are_refused_before_a_picture_is_read(tmp_path: Path) -> None:
+    for number in range(10_000):
+        (tmp_path / str(number)).mkdir()
+    with pytest.raises(DataError, match="has 10000 class folders, and 1000 is the most"):
+        read(tmp_path)
+
+
+def test_train_and_test_of_other_classes(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train", "red", "blue")
+    make_folder(tmp_path / "test", "red", "green", each=3)
+    with pytest.raises(DataError, match="do not have the same classes: blue, green"):
+        read(tmp_path)
+
+
+def test_what_is_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="There is no folder 'nowhere'"):
+        read(tmp_path / "nowhere")
+    (tmp_path / "file").write_bytes(b"PK no zip")
+    with pytest.raises(DataError, match="'file' is neither a folder nor a zip file"):
+        read(tmp_path / "file")
+
+
+def test_reading_is_counted_and_can_be_stopped(folder: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    read_data(folder, SIZE, lambda done, count: seen.append((done, count)))
+    assert seen == [(done, 40) for done in range(1, 41)]
+
+    def stop(done: int, _count: int) -> None:
+        if done == 7:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_data(folder, SIZE, stop)
+
+
+def test_a_large_photo_is_cut_to_its_middle_square(folder: Path) -> None:
+    # Red at both sides, green in the middle square.
+    pixels = np.zeros((600, 1200, 3), np.uint8)
+    pixels[..., 0] = 255
+    pixels[:, 300:900] = (0, 255, 0)
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "JPEG", quality=95)
+    for path in (folder / "green").iterdir():
+        path.with_suffix(".jpg").write_bytes(content.getvalue())
+        path.unlink()
+    data = read(folder)
+    green = data.train.images[data.train.classes == 0].float()
+    assert green[:, 1].min() > 220
+    assert green[:, 0].max() < 60

@@ -1,0 +1,71 @@
+"""What a run goes on from after it was stopped: one safetensors file, replaced only when it is whole."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+ENTRY = "robust_training"
+
+
+class StateError(ValueError):
+    """A file that no run can go on from."""
+
+
+@dataclass(frozen=True)
+class SavedState:
+    """Where a run is."""
+
+    identity: Mapping[str, Any]
+    """The recipe, the epochs and the pictures, by which a run is known."""
+    step: int
+    """How many steps it has taken."""
+    seconds: float
+    """How long it has worked."""
+    history: list[dict[str, Any]]
+    finished: bool
+    tensors: Mapping[str, Tensor]
+    """Of `Trainer.state`; none where it is finished."""
+
+
+def write_state(path: Path, state: SavedState) -> None:
+    """Write a state.
+
+    Raises:
+        OSError: it cannot be written; what was there before still is.
+    """
+    about = {field.name: getattr(state, field.name) for field in fields(state) if field.name != "tensors"}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
+        whole = Path(folder) / path.name
+        try:
+            save_file(dict(state.tensors), whole, metadata={ENTRY: json.dumps(about)})
+        except SafetensorError as error:
+            # It has the system's error only in its words.
+            raise OSError(f"{path} could not be written: {error}") from error
+        whole.replace(path)
+
+
+def read_state(path: Path) -> SavedState | None:
+    """Read a state; None where there is no such file.
+
+    Raises:
+        StateError: it is damaged, or something else.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})[ENTRY])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        return SavedState(**about, tensors=tensors)
+    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StateError(f"{path} is damaged, or was written by another version of the pack ({error}).") from error
