@@ -8,19 +8,17 @@ trains it (about six minutes on two cores) and writes it beside this file's `bui
 from __future__ import annotations
 
 import argparse
-import io
 import time
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 
 from robust_synthesis.models import ClassifierCard, RobustClassifier, load_classifier, save_classifier
 from robust_synthesis.models.architectures import build_network
+from robust_synthesis.training.data import read_split
 
 BUILD = Path(__file__).resolve().parent.parent / "build"
 ARCHITECTURE = {
@@ -30,22 +28,14 @@ ARCHITECTURE = {
     "stem_stride": 2,
     "activation": "relu",
 }
+SIZE = 96
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
-
-def read_pictures(data: Path, split: str) -> tuple[Tensor, Tensor, tuple[str, ...]]:
-    """Pictures uint8 `[N, 3, H, W]`, classes `[N]` and class names of `{split}/<class>/<n>.webp` in a zip."""
-    with zipfile.ZipFile(data) as archive:
-        names = sorted(name for name in archive.namelist() if name.startswith(f"{split}/") and name[-1] != "/")
-        labels = tuple(sorted({name.split("/")[1] for name in names}))
-        pictures = [np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("RGB")) for name in names]
-    images = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).contiguous()
-    return images, torch.tensor([labels.index(name.split("/")[1]) for name in names]), labels
 
 
 def train_judge(data: Path, epochs: int = 14, batch: int = 64, peak: float = 0.08) -> RobustClassifier:
     """Train on the `train` split with crops and flips; print accuracy on `test` once, at the end."""
-    images, classes, labels = read_pictures(data, "train")
+    train, labels = read_split(data, "train", SIZE)
+    images, classes = train.images, train.classes
     torch.manual_seed(0)
     network = build_network(ARCHITECTURE, len(labels)).to(memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(network.parameters(), peak, momentum=0.9, weight_decay=5e-4, nesterov=True)
@@ -73,8 +63,8 @@ def train_judge(data: Path, epochs: int = 14, batch: int = 64, peak: float = 0.0
         )
     card = ClassifierCard(f"Judge of {data.stem}", ARCHITECTURE, labels, images.shape[2], MEAN, STD)
     judge = RobustClassifier(network, card)
-    test, truth, _ = read_pictures(data, "test")
-    print(f"accuracy on the test pictures: {accuracy(judge, test.float() / 255, truth):.3f}")
+    test, _ = read_split(data, "test", SIZE)
+    print(f"accuracy on the test pictures: {accuracy(judge, test.images.float() / 255, test.classes):.3f}")
     return judge
 
 

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier
 from robust_synthesis.synthesis import Mix
-
-from .judge import read_pictures
+from robust_synthesis.training.data import read_split
 
 BATCH = 32
 
@@ -50,10 +49,10 @@ def held_out(data: Path, classifier: RobustClassifier, each: int) -> Pictures:
     Raises:
         SystemExit: its classes are not the classifier's.
     """
-    images, classes, labels = read_pictures(data, "test")
+    test, labels = read_split(data, "test", classifier.input_size)
     if labels != classifier.labels:
         raise SystemExit(f"The classes of {data.name} are not those of '{classifier.card.title}'.")
-    pictures = Pictures(images.float() / 255, classes)
+    pictures = Pictures(test.images.float() / 255, test.classes)
     return pictures[pictures.each(each)]
 
 

@@ -73,7 +73,7 @@ def trained(name: str, recipe: Recipe, data: TrainingData) -> tuple[RobustClassi
     place = BUILD / "recipes" / f"{name}.safetensors"
     if not place.exists():
         epochs = recipe.epochs(len(data.train))
-        trainer = Trainer(data.train.images, data.train.classes, data.labels, recipe, epochs, torch.device("cpu"))
+        trainer = Trainer(data.train, data.labels, recipe, epochs, torch.device("cpu"))
         started = time.perf_counter()
         while trainer.step < trainer.steps:
             trainer.advance()

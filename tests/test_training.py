@@ -52,9 +52,11 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path / "colours.safetensors", tmp_path / "colours-training")
 
 
-def run(data: TrainingData, place: Place, recipe: Recipe = TINY, stop_after: int = 0) -> RobustClassifier:
+def run(
+    data: TrainingData, place: Place, recipe: Recipe = TINY, stop_after: int = 0, measuring: bool = False
+) -> RobustClassifier:
     def report(progress: Progress) -> None:
-        if stop_after and progress.step == stop_after:
+        if progress.step == stop_after and progress.measuring == measuring:
             raise KeyboardInterrupt
 
     return train(data, recipe, place, ABOUT, CPU, report=report)
@@ -114,10 +116,10 @@ def test_an_attack_that_is_none_is_refused(wrong: dict[str, object], words: str)
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_can_be_cooked(name: str) -> None:
     recipe = RECIPES[name]
-    network = build_network(recipe.architecture, 2)
-    assert network(torch.zeros(1, 3, recipe.input_size, recipe.input_size)).shape == (1, 2)
     assert recipe.summary
     for count in (20, 300, 13_000, 1_000_000):
+        network = build_network(recipe.network(count), 2)
+        assert network(torch.zeros(1, 3, recipe.input_size, recipe.input_size)).shape == (1, 2)
         assert 1 <= recipe.epochs(count) <= recipe.most_epochs
         assert 1 <= recipe.batch(count) <= min(count, recipe.batch_size)
     assert recipe.batch(13_000) == recipe.batch_size
@@ -197,12 +199,14 @@ def test_the_same_recipe_makes_the_same_classifier_and_another_seed_another(data
     assert not all(torch.equal(first[name], third[name]) for name in first)
 
 
-@pytest.mark.parametrize("after", [1, 7, 20])
+@pytest.mark.parametrize(
+    ("after", "measuring"), [(1, False), (7, False), (2, True), (12, True), (20, True), (20, False)]
+)
 def test_a_stopped_run_keeps_a_classifier_and_goes_on_to_the_same_end(
-    data: TrainingData, place: Place, tmp_path: Path, after: int
+    data: TrainingData, place: Place, tmp_path: Path, after: int, measuring: bool
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run(data, place, stop_after=after)
+        run(data, place, stop_after=after, measuring=measuring)
     assert load_classifier(place.result).card.training["unfinished"]
     run(data, place)
     whole = Place(tmp_path / "whole.safetensors", tmp_path / "whole")
@@ -214,6 +218,14 @@ def test_a_stopped_run_keeps_a_classifier_and_goes_on_to_the_same_end(
         del entry["seconds"]
     assert log == full
     assert "unfinished" not in load_classifier(place.result).card.training
+
+
+def test_where_nothing_can_be_written_nothing_is_begun(data: TrainingData, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    place = Place(tmp_path / "colours.safetensors", tmp_path / "file" / "training")
+    with pytest.raises(RunError, match=r"cannot be written .* so nothing was begun"):
+        run(data, place, stop_after=1)
+    assert not place.result.exists()
 
 
 def test_a_finished_run_is_not_done_again(data: TrainingData, place: Place) -> None:
@@ -253,10 +265,11 @@ def test_a_full_disk_costs_nothing_that_was_saved(data: TrainingData, place: Pla
     folder = make_folder(tmp_path / "data", "red", "green")
     # A real failure: the process may write files of up to 1000 bytes.
     script = f"""
-import resource, torch
+import resource, sys, torch
 from pathlib import Path
 from robust_synthesis.training import About, Place, RunError, read_data, train
-from tests.pictures_to_train_on import TINY
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from pictures_to_train_on import TINY
 torch.set_num_threads(1)
 data = read_data(Path({str(folder)!r}), TINY.input_size)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))

@@ -10,6 +10,7 @@ import torch
 from ..models import RobustClassifier
 from .attack import attacked
 from .data import Pictures
+from .randomness import seeded
 from .recipes import Attack
 
 BATCH = 128
@@ -41,8 +42,7 @@ def accuracy(
     """
     clean = robust = 0
     device = classifier.mean.device
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
+    with seeded(seed, device):
         for start in range(0, len(pictures), BATCH):
             part = pictures[slice(start, start + BATCH)]
             images, classes = part.images.to(device).float() / 255, part.classes.to(device)

@@ -10,6 +10,8 @@ from typing import Any
 from ..synthesis.constraints import Constraint, NormName
 
 STEPS_AN_EPOCH, SMALLEST_BATCH = 20, 16
+FEW = 5000
+"""Training pictures."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Recipe:
     summary: str
     """What it is for, in a few words."""
     architecture: Mapping[str, Any]
-    """See `models.architectures.build_network`."""
+    """A `narrow_resnet`; see `models.architectures.build_network`."""
     input_size: int
     """Height and width of the pictures, in pixels."""
     attack: Attack
@@ -87,24 +89,54 @@ class Recipe:
             size //= 2
         return min(size, count)
 
+    def network(self, count: int) -> dict[str, Any]:
+        """The architecture for so many training pictures: half as wide for few, which it would learn by heart."""
+        widths = self.architecture["widths"]
+        return {**self.architecture, "widths": [width // 2 for width in widths] if count < FEW else list(widths)}
 
-_SMALL = {
-    "name": "narrow_resnet",
-    "widths": [32, 64, 128, 256, 384],
-    "blocks": [1, 1, 1, 1, 1],
-    "stem_stride": 2,
-    "activation": "silu",
-}
+
+def _recipe(summary: str, widths: list[int], blocks: list[int], **settings: Any) -> Recipe:
+    architecture = {
+        "name": "narrow_resnet",
+        "widths": widths,
+        "blocks": blocks,
+        "stem_stride": 2,
+        "activation": "silu",
+    }
+    return Recipe(summary=summary, architecture=architecture, **settings)
+
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
-        "quick": Recipe(
-            summary="small and soon done, an hour at most on two CPU cores",
-            architecture=_SMALL,
+        "quick": _recipe(
+            "small and soon done, an hour at most on two CPU cores",
+            [32, 64, 128, 256, 384],
+            [1, 1, 1, 1, 1],
             input_size=96,
             attack=Attack("l2", 1.5, 2, 0.94),
-            pictures=250_000,
-            most_epochs=60,
+            pictures=500_000,
+            most_epochs=150,
+        ),
+        "good": _recipe(
+            "half as wide again, and attacked harder; a night on two CPU cores, minutes on a GPU",
+            [48, 96, 192, 384, 512],
+            [1, 1, 2, 2, 1],
+            input_size=96,
+            attack=Attack("l2", 1.5, 3, 0.6),
+            pictures=1_500_000,
+            most_epochs=200,
+            averaging=0.999,
+        ),
+        "best": _recipe(
+            "as large as a ResNet-18, 128 pixels, seven attack steps; for a GPU",
+            [64, 128, 256, 512],
+            [2, 2, 2, 2],
+            input_size=128,
+            attack=Attack("l2", 2.0, 7, 0.25),
+            pictures=3_000_000,
+            most_epochs=300,
+            batch_size=256,
+            averaging=0.999,
         ),
     }
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..models import ClassSeeds, RobustClassifier, load_classifier, save_classifier
+from ..models import ClassSeeds, RobustClassifier, load_classifier, made_fast, save_classifier
 from .card import About, write_card
 from .data import TrainingData
 from .evaluation import accuracy
@@ -115,10 +115,12 @@ def train(
     state = _found(place, identity)
     if state is not None and state.finished and place.result.is_file():
         return load_classifier(place.result)
-    trainer = Trainer(data.train.images, data.train.classes, data.labels, recipe, epochs, device)
+    trainer = Trainer(data.train, data.labels, recipe, epochs, device)
     run = _Run(trainer, data, place, about, identity)
     if state is not None and not state.finished:
         run.go_on(state)
+    else:
+        run.begin()
     try:
         run.to_the_end(report)
     except BaseException:
@@ -158,6 +160,8 @@ class _Run:
     ) -> None:
         self.trainer, self.data, self.place, self.about, self.identity = trainer, data, place, about, identity
         self.history: list[Entry] = []
+        self.taken: list[tuple[float, float]] = []
+        """Loss and accuracy of the steps since the last measurement."""
         self.seconds_before, self.steps_before = 0.0, 0
         self.started = self.saved = time.monotonic()
         self.seeds: ClassSeeds = all_seeds(data.train, len(data.labels), trainer.recipe.input_size)
@@ -171,23 +175,39 @@ class _Run:
     def go_on(self, state: SavedState) -> None:
         self.trainer.restore(state.tensors, state.step)
         self.history = [Entry(**entry) for entry in state.history]
+        self.taken = list(state.unmeasured)
         self.seconds_before, self.steps_before = state.seconds, state.step
+
+    def begin(self) -> None:
+        """Take the place.
+
+        Raises:
+            RunError: nothing can be written there.
+        """
+        try:
+            self._write_state(finished=False)
+        except OSError as error:
+            raise RunError(f"{self.place.folder} cannot be written ({error}), so nothing was begun.") from error
 
     def to_the_end(self, report: Report) -> None:
         trainer = self.trainer
-        taken: list[tuple[float, float]] = []
-        while trainer.step < trainer.steps:
-            taken.append(trainer.advance())
-            epoch, left = divmod(trainer.step, trainer.steps_an_epoch)
-            samples, (loss, _) = None, taken[-1]
-            if not left and (epoch % self.measured_each == 0 or epoch == trainer.epochs):
-                samples = self._measure(epoch, taken, report)
-                taken.clear()
-            if time.monotonic() - self.saved > SAVE_SECONDS or not left:
+        while True:
+            samples = self._measure(report) if self._due() else None
+            if trainer.step:
+                report(self._progress(samples))
+            if trainer.step == trainer.steps:
+                break
+            self.taken.append(trainer.advance())
+            if time.monotonic() - self.saved > SAVE_SECONDS or trainer.step % trainer.steps_an_epoch == 0:
                 self.keep()
-            report(self._progress(loss, samples))
 
-    def _progress(self, loss: float, samples: Tensor | None = None, measuring: bool = False) -> Progress:
+    def _due(self) -> bool:
+        """Whether to measure now."""
+        epoch, inside = divmod(self.trainer.step, self.trainer.steps_an_epoch)
+        known = self.history[-1].epoch if self.history else 0
+        return not inside and epoch > known and (epoch % self.measured_each == 0 or epoch == self.trainer.epochs)
+
+    def _progress(self, samples: Tensor | None = None, measuring: bool = False) -> Progress:
         trainer = self.trainer
         a_step = (time.monotonic() - self.started) / max(trainer.step - self.steps_before, 1)
         return Progress(
@@ -196,20 +216,21 @@ class _Run:
             epoch=-(-trainer.step // trainer.steps_an_epoch),
             epochs=trainer.epochs,
             seconds_left=a_step * (trainer.steps - trainer.step),
-            loss=loss,
+            loss=self.taken[-1][0] if self.taken else self.history[-1].loss,
             latest=self.history[-1] if self.history else None,
             samples=samples,
             measuring=measuring,
         )
 
-    def _measure(self, epoch: int, taken: Sequence[tuple[float, float]], report: Report) -> Tensor:
+    def _measure(self, report: Report) -> Tensor:
         trainer = self.trainer
-        loss, right = (sum(values) / len(taken) for values in zip(*taken, strict=True))
+        epoch = trainer.step // trainer.steps_an_epoch
+        loss, right = (sum(values) / len(self.taken) for values in zip(*self.taken, strict=True))
         steps, share = ON_THE_WAY
         attack = replace(trainer.recipe.attack, steps=steps, step_share=share)
         classifier = trainer.classifier(self.seeds)
         fast = trainer.fast(trainer.average)
-        progress = self._progress(loss, measuring=True)
+        progress = self._progress(measuring=True)
         found = accuracy(fast, self.data.validation, attack, report=lambda *_: report(progress))
         samples = painted(fast, self.seeds)
         entry = Entry(
@@ -221,6 +242,7 @@ class _Run:
             seconds=self.seconds,
         )
         self.history.append(entry)
+        self.taken.clear()
         with _said("The record"):
             write_record(self.place.folder, self.identity, self.history)
             write_samples(self.place.folder, samples, epoch)
@@ -251,12 +273,11 @@ class _Run:
         attack, (steps, share, restarts) = self.trainer.recipe.attack, IN_THE_END
         robust: dict[str, float] = {}
         clean = 0.0
-        progress = self._progress(self.history[-1].loss, measuring=True)
+        progress = self._progress(measuring=True)
         try:
-            best = load_classifier(self.place.result).to(self.trainer.device)
+            best = made_fast(load_classifier(self.place.result)).to(self.trainer.device)
             for epsilon in (attack.epsilon / 2, attack.epsilon, 2 * attack.epsilon):
                 stronger = replace(attack, epsilon=epsilon, steps=steps, step_share=share, restarts=restarts)
-
                 found = accuracy(best, pictures, stronger, report=lambda *_: report(progress))
                 clean, robust[f"{epsilon:g}"] = found.clean, found.robust
         except BaseException:
@@ -270,7 +291,7 @@ class _Run:
             "attack": f"PGD-{steps} from {restarts} random starts",
             "measured_on": measured_on,
         }
-        classifier = self._described(best.cpu(), epoch, figures)
+        classifier = self._described(load_classifier(self.place.result), epoch, figures)
         try:
             save_classifier(classifier, self.place.result)
             write_card(classifier, self.place.result.with_suffix(".md"))
@@ -314,6 +335,7 @@ class _Run:
                 step=self.trainer.step,
                 seconds=self.seconds,
                 history=[asdict(entry) for entry in self.history],
+                unmeasured=self.taken,
                 finished=finished,
                 tensors={} if finished else self.trainer.state(),
             ),

@@ -31,6 +31,8 @@ class SavedState:
     seconds: float
     """How long it has worked."""
     history: list[dict[str, Any]]
+    unmeasured: list[tuple[float, float]]
+    """Loss and accuracy of the steps since the last entry of the history."""
     finished: bool
     tensors: Mapping[str, Tensor]
     """Of `Trainer.state`; none where it is finished."""

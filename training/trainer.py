@@ -16,6 +16,8 @@ from ..models import ClassifierCard, ClassSeeds, RobustClassifier, made_fast, na
 from ..models.architectures import build_network
 from ..models.network import ClimbableNetwork
 from .attack import attacked
+from .data import Pictures
+from .randomness import seeded
 from .recipes import Recipe
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -31,21 +33,20 @@ class Trainer:
 
     def __init__(
         self,
-        images: Tensor,
-        classes: Tensor,
+        pictures: Pictures,
         labels: tuple[str, ...],
         recipe: Recipe,
         epochs: int,
         device: torch.device,
     ) -> None:
-        self.images, self.classes, self.recipe, self.device = images, classes, recipe, device
-        self.batch_size = recipe.batch(len(images))
-        self.epochs = epochs
-        self.steps_an_epoch = len(images) // self.batch_size
+        self.pictures, self.recipe, self.epochs, self.device = pictures, recipe, epochs, device
+        self.batch_size = recipe.batch(len(pictures))
+        self.steps_an_epoch = len(pictures) // self.batch_size
         self.step = 0
-        self.card = ClassifierCard("", recipe.architecture, labels, recipe.input_size, MEAN, STD)
-        with self._seeded(-1):
-            network = build_network(recipe.architecture, len(labels))
+        architecture = recipe.network(len(pictures))
+        self.card = ClassifierCard("", architecture, labels, recipe.input_size, MEAN, STD)
+        with seeded(recipe.seed, device):
+            network = build_network(architecture, len(labels))
         self.network = network.to(device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizer = torch.optim.SGD(
@@ -62,11 +63,10 @@ class Trainer:
     def advance(self) -> tuple[float, float]:
         """Take the next step; the loss and the accuracy on its attacked pictures."""
         recipe, progress = self.recipe, self.step / self.steps
-        rows = self._rows()
-        classes = self.classes[rows].to(self.device)
-        with self._seeded(self.step):
-            pictures = torch.stack([self.augment(picture) for picture in self.images[rows]])
-            images = pictures.to(self.device).float() / 255
+        batch = self.pictures[self._rows()]
+        classes = batch.classes.to(self.device)
+        with seeded(recipe.seed * _MORE_SEEDS + self.step, self.device):
+            images = torch.stack([self.augment(image) for image in batch.images]).to(self.device).float() / 255
             ramp = min(1.0, (self.step + 1) / (self.steps * recipe.warm_up)) if recipe.warm_up else 1.0
             attack = replace(recipe.attack, epsilon=recipe.attack.epsilon * ramp)
             images = attacked(self.fast(self.network), images, classes, attack)
@@ -119,7 +119,7 @@ class Trainer:
 
     def _rows(self) -> Tensor:
         epoch, place = divmod(self.step, self.steps_an_epoch)
-        order = torch.randperm(len(self.images), generator=torch.Generator().manual_seed(self.recipe.seed + epoch))
+        order = torch.randperm(len(self.pictures), generator=torch.Generator().manual_seed(self.recipe.seed + epoch))
         return order[place * self.batch_size : (place + 1) * self.batch_size]
 
     def _average(self) -> None:
@@ -131,24 +131,6 @@ class Trainer:
                     kept.lerp_(now, 1 - decay)
                 else:
                     kept.copy_(now)
-
-    def _seeded(self, step: int) -> _Seeded:
-        return _Seeded(self.recipe.seed * _MORE_SEEDS + step + 1, self.device)
-
-
-class _Seeded:
-    """Torch's global generators at a seed, and as they were afterwards."""
-
-    def __init__(self, seed: int, device: torch.device) -> None:
-        self.seed = seed
-        self.fork = torch.random.fork_rng([device] if device.type == "cuda" else [])
-
-    def __enter__(self) -> None:
-        self.fork.__enter__()
-        torch.manual_seed(self.seed)
-
-    def __exit__(self, *error: object) -> None:
-        self.fork.__exit__(*error)  # type: ignore[arg-type]
 
 
 def training_precision(device: torch.device) -> torch.dtype:
