@@ -31,6 +31,7 @@ from ..models.hub import download
 from ..synthesis.ascent import Callback, Picture
 from ..synthesis.views import TILES_AT_ONCE, working_size
 from ..training import About, Place, Progress, Recipe, TakenError, class_names, read_data, train
+from ..training.samples import painted
 from .film import Film
 from .tensors import images_to_comfy
 
@@ -218,11 +219,9 @@ def train_classifier(folder: str, recipe: Recipe, epochs: int | None, name: str)
         for result in _numbered(wanted):
             kept = result.relative_to(_classifier_folders()[0].resolve()).with_suffix("")
             place = Place(result, Path(folder_paths.get_output_directory()) / TRAINING / kept)
-            reporter = _TrainingReporter(result.stem)
             try:
-                trained = train(
-                    data, recipe, place, About(result.stem, f"'{folder}'"), mm.get_torch_device(), epochs, reporter
-                )
+                about, report = About(result.stem, f"'{folder}'"), _TrainingReporter(result.stem)
+                trained = train(data, recipe, place, about, mm.get_torch_device(), epochs, report)
                 break
             except TakenError:
                 continue
@@ -234,7 +233,10 @@ def train_classifier(folder: str, recipe: Recipe, epochs: int | None, name: str)
             f"Saved as {result.name}: {figures['clean_accuracy']:.0%} of the pictures kept aside are named rightly, "
             f"{figures['robust_accuracy']:.0%} under attack."
         )
-    return _loaded(result), reporter.samples
+        loaded = _loaded(result)
+        mm.load_models_gpu([loaded.patcher])
+        assert loaded.robust.seeds, "what is trained here has class seeds"
+        return loaded, painted(loaded.robust, loaded.robust.seeds)
 
 
 def _folder_classes(folder: str) -> tuple[list[list[str]], str]:
@@ -452,7 +454,6 @@ class _TrainingReporter:
     def __init__(self, name: str) -> None:
         self.name = name
         self.bar: comfy.utils.ProgressBar | None = None
-        self.samples = torch.empty(0)
         self.next_words = 0.0
 
     def __call__(self, progress: Progress) -> None:
@@ -460,7 +461,6 @@ class _TrainingReporter:
         self.bar = self.bar or comfy.utils.ProgressBar(progress.steps)
         preview = None
         if progress.samples is not None:
-            self.samples = progress.samples
             preview = ("JPEG", _contact_sheet(progress.samples), PREVIEW_SIDE)
         self.bar.update_absolute(progress.step, progress.steps, preview)
         if time.monotonic() >= self.next_words:

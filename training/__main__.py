@@ -99,7 +99,7 @@ class _Said:
         self.verb, self.what = verb, what
 
     def __call__(self, done: int, count: int) -> None:
-        if done % 100 == 0 or done == count:
+        if done % 1000 == 0 or done == count:
             print(f"\r{self.verb} {done} of {count} {self.what}", end="", flush=True)
 
 
