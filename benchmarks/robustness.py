@@ -22,7 +22,8 @@ from robust_synthesis.training import Attack
 from robust_synthesis.training.data import Pictures, read_split
 from robust_synthesis.training.evaluation import accuracy
 
-from .judge import BUILD
+from .judge import BUILD, frechet_distance, load_judge
+from .judge import accuracy as share_right
 from .measures import Table
 
 PGD_STEPS, PGD_STARTS, AUTO_STEPS = 20, 3, 40
@@ -61,24 +62,21 @@ def auto_pgd(classifier: RobustClassifier, pictures: Pictures, epsilon: float) -
     return int(withstood.sum()) / len(pictures)
 
 
-def painted(classifier: RobustClassifier, seeds: ClassSeeds, index: int, count: int) -> Tensor:
-    """Pictures of a class, from the seeds of some classifier."""
-    mix, side = Mix(((index, 1.0),)), classifier.input_size
-    numbers = range(FIRST_SEED, FIRST_SEED + count)
-    starts = class_seeds(seeds, mix, side, side, numbers)
-    return translate(classifier, starts, mix, TRANSLATE_PRESETS["generate"], numbers)
+def painted(classifier: RobustClassifier, seeds: ClassSeeds, count: int) -> Tensor:
+    """So many pictures of each class in turn, from the seeds of some classifier."""
+    side, numbers = classifier.input_size, range(FIRST_SEED, FIRST_SEED + count)
+    made = []
+    for index in range(len(classifier.labels)):
+        mix = Mix(((index, 1.0),))
+        starts = class_seeds(seeds, mix, side, side, numbers)
+        made.append(translate(classifier, starts, mix, TRANSLATE_PRESETS["generate"], numbers))
+    return torch.cat(made)
 
 
-def sheet(classifiers: Sequence[RobustClassifier], count: int) -> Tensor:
-    """A row for each class and classifier in turn, all from the seeds of the first."""
-    seeds = classifiers[0].seeds
-    assert seeds is not None, "the first classifier has class seeds"
-    rows = [
-        painted(classifier, seeds, index, count)
-        for index in range(len(classifiers[0].labels))
-        for classifier in classifiers
-    ]
-    return make_grid(torch.cat(rows), count, 2, pad_value=1)
+def sheet(pictures: Sequence[Tensor], count: int) -> Tensor:
+    """For each class a row of every classifier's pictures, one below the other."""
+    rows = [part for parts in zip(*(each.split(count) for each in pictures), strict=True) for part in parts]
+    return make_grid(torch.cat([row[:COLUMNS] for row in rows]), min(count, COLUMNS), 2, pad_value=1)
 
 
 def main() -> None:
@@ -87,24 +85,30 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="a zip with a test split")
     parser.add_argument("classifiers", type=Path, nargs="+", help="of the same classes; the first one's seeds are used")
     parser.add_argument("--epsilon", type=float, help="the first one's by default")
+    parser.add_argument("--pictures", type=int, default=20, metavar="N", help="of each class, for the judge")
     parser.add_argument("--sheet", type=Path, default=BUILD / "robustness.png", metavar="FILE")
     arguments = parser.parse_args()
     classifiers = [made_fast(load_classifier(path)) for path in arguments.classifiers]
     test, _ = read_split(arguments.data, "test", classifiers[0].input_size)
     epsilon = arguments.epsilon or classifiers[0].card.training["epsilon"]
-    radii = {"clean": 0.0, "half": epsilon / 2, "epsilon": epsilon, "twice": 2 * epsilon}
-    columns = {"clean": ".1%"} | {f"{how} {e:g}": ".1%" for e in list(radii.values())[1:] for how in ("PGD", "APGD")}
-    table = Table(f"{len(test)} test pictures, L2", columns)
+    radii = (epsilon / 2, epsilon, 2 * epsilon)
+    accuracies = {"clean": ".1%"} | {f"{how} {e:g}": ".1%" for e in radii for how in ("PGD", "APGD")}
+    judge, seeds, pictures = load_judge(arguments.data), classifiers[0].seeds, list[Tensor]()
+    assert seeds is not None, "the first classifier has class seeds"
+    asked = torch.arange(len(seeds.classes)).repeat_interleave(arguments.pictures)
+    table = Table(f"{len(test)} test pictures, L2", accuracies | {"judge": ".1%", "Frechet": ".2f"})
     for path, classifier in zip(arguments.classifiers, classifiers, strict=True):
         values: list[float | None] = []
-        for radius in list(radii.values())[1:]:
-            attack = Attack("l2", radius, PGD_STEPS, 0.125, PGD_STARTS)
-            found = accuracy(classifier, test, attack)
+        for radius in radii:
+            found = accuracy(classifier, test, Attack("l2", radius, PGD_STEPS, 0.125, PGD_STARTS))
             values = values or [found.clean]
             values += [found.robust, auto_pgd(classifier, test, radius)]
+        pictures.append(painted(classifier, seeds, arguments.pictures))
+        values.append(share_right(judge, pictures[-1], asked))
+        values.append(frechet_distance(judge, pictures[-1], test.images.float() / 255))
         table.row(str(path), *values)
     arguments.sheet.parent.mkdir(parents=True, exist_ok=True)
-    to_pil_image(sheet(classifiers, COLUMNS)).save(arguments.sheet)
+    to_pil_image(sheet(pictures, arguments.pictures)).save(arguments.sheet)
     print(f"\n{arguments.sheet}")
 
 

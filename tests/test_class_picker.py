@@ -164,6 +164,17 @@ def test_the_classes_of_the_connected_classifier_are_listed(editor: Editor, node
     expect(editor.options).to_have_count(0)
 
 
+def test_the_classes_of_a_folder_to_train_on_are_listed(editor: Editor) -> None:
+    editor.build(["RobustTrainClassifier", "RobustClassSeed"], [(1, "classifier", 2, "classifier")])
+    editor.open("RobustClassSeed")
+    expect(editor.options).to_have_count(3)
+    assert [plain(name) for name in editor.names()] == ["flowers", "stained glass", "waves"]
+    editor.page.keyboard.press("Escape")
+    editor.page.evaluate("() => app.graph.nodes[0].widgets.find(({ name }) => name === 'folder').value = 'nowhere'")
+    editor.open("RobustClassSeed")
+    expect(editor.note).to_contain_text("There is no folder 'nowhere'")
+
+
 def test_typing_filters_and_enter_takes_the_first(seeded: Editor) -> None:
     seeded.open("RobustClassSeed")
     expect(seeded.options).to_have_count(16)

@@ -1,4 +1,4 @@
-"""Makes the example workflows: `python -m tools.save_workflows`.
+"""Makes the example workflows: `python -m tools.save_workflows`, or with names only some of them.
 
 Each graph is put together in ComfyUI's real editor, saved as the editor saves it, and run; its thumbnail
 shows what came out. Run this again whenever a node, an example picture or a bundled classifier changes.
@@ -69,8 +69,8 @@ _BUILD = """([id, nodes, groups]) => {
 }"""
 
 
-def main() -> None:
-    """Write every example's workflow and thumbnail."""
+def main(names: Sequence[str]) -> None:
+    """Write the workflow and the thumbnail of every example, or of those that are named."""
     with (
         tempfile.TemporaryDirectory() as base,
         ComfyServer.start(Path(base), LOGS / "save_workflows.log") as server,
@@ -78,7 +78,7 @@ def main() -> None:
     ):
         page = browser.new_page()
         open_editor(page, server.url)
-        for example in EXAMPLES:
+        for example in [example for example in EXAMPLES if not names or example.name in names]:
             _save(example, page, ComfyClient(server.url))
             print(WORKFLOWS / f"{example.name}.json")
 
@@ -148,6 +148,6 @@ def _sheet(pictures: Sequence[Image.Image], columns: int) -> Image.Image:
 
 if __name__ == "__main__":
     try:
-        main()
+        main(sys.argv[1:])
     except ToolError as error:
         sys.exit(str(error))
