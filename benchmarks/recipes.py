@@ -8,6 +8,7 @@ and few of them, because what counts is the difference.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -70,7 +71,9 @@ VARIATIONS: Mapping[str, Mapping[str, Any]] = {
 
 def trained(name: str, recipe: Recipe, data: TrainingData) -> tuple[RobustClassifier, float]:
     """A classifier of a recipe, trained now where that has not been done, and the minutes it took."""
-    place = BUILD / "recipes" / f"{name}.safetensors"
+    # Of another recipe, or of other pictures, it would be another classifier.
+    digest = hashlib.sha256(f"{recipe} {data.digest}".encode()).hexdigest()[:12]
+    place = BUILD / "recipes" / f"{name} {digest}.safetensors"
     if not place.exists():
         epochs = recipe.epochs(len(data.train))
         trainer = Trainer(data.train, data.labels, recipe, epochs, torch.device("cpu"))

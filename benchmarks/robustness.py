@@ -2,7 +2,8 @@
 
 `python -m robust_synthesis.benchmarks.robustness DATA.zip ONE.safetensors OTHER.safetensors` measures on the `test`
 split, under PGD of our own and, where the Adversarial Robustness Toolbox is installed, under its Auto-PGD (Croce and
-Hein, arXiv 2003.01690), at half of epsilon, at epsilon and at twice of it.
+Hein, arXiv 2003.01690), at half of epsilon, at epsilon and at twice of it. For that:
+`pip install adversarial-robustness-toolbox`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,9 @@ def auto_pgd(classifier: RobustClassifier, pictures: Pictures, epsilon: float) -
         return None
     shape = tuple(pictures.images.shape[1:])
     classes = len(classifier.labels)
-    model = PyTorchClassifier(classifier, nn.CrossEntropyLoss(), shape, classes, clip_values=(0.0, 1.0))
+    model = PyTorchClassifier(
+        classifier, nn.CrossEntropyLoss(), shape, classes, clip_values=(0.0, 1.0), device_type="cpu"
+    )
     # The ratio of logits' differences needs a third class.
     loss = "difference_logits_ratio" if classes > 2 else "cross_entropy"
     attack = AutoProjectedGradientDescent(
@@ -89,6 +92,8 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, default=BUILD / "robustness.png", metavar="FILE")
     arguments = parser.parse_args()
     classifiers = [made_fast(load_classifier(path)) for path in arguments.classifiers]
+    if len({classifier.input_size for classifier in classifiers}) > 1:
+        parser.error("the classifiers are of different input sizes")
     test, _ = read_split(arguments.data, "test", classifiers[0].input_size)
     epsilon = arguments.epsilon or classifiers[0].card.training["epsilon"]
     radii = (epsilon / 2, epsilon, 2 * epsilon)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import math
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,6 +33,7 @@ from ..models.hub import download
 from ..synthesis.ascent import Callback, Picture
 from ..synthesis.views import TILES_AT_ONCE, working_size
 from ..training import About, Place, Progress, Recipe, TakenError, class_names, read_data, train
+from ..training.data import some
 from ..training.samples import painted
 from .film import Film
 from .tensors import images_to_comfy
@@ -89,7 +92,8 @@ def register_routes() -> None:
     @routes.get("/robust_synthesis/classes")
     async def classes(request: web.Request) -> web.Response:
         if "folder" in request.query:
-            names, message = _folder_classes(request.query["folder"])
+            # A folder may be large, or far away.
+            names, message = await asyncio.to_thread(_folder_classes, request.query["folder"])
         else:
             names, message = class_list(request.query.get("classifier", ""), _classifier_folders())
         return web.json_response({"classes": names, "message": message})
@@ -107,7 +111,9 @@ def provide_example_pictures() -> None:
         for archive in EXAMPLES.glob("*.zip"):
             place = target / f"{EXAMPLE_PREFIX}{archive.stem}"
             if not place.exists():
-                shutil.unpack_archive(archive, place)
+                with tempfile.TemporaryDirectory(dir=target, prefix=".unpacking-") as unpacking:
+                    shutil.unpack_archive(archive, Path(unpacking) / "whole")
+                    (Path(unpacking) / "whole").rename(place)
     except OSError as error:
         # A read-only or full disk must not cost the artist the nodes.
         logging.warning("Robust Synthesis could not put its example pictures into %s: %s", target, error)
@@ -213,7 +219,7 @@ def train_classifier(folder: str, recipe: Recipe, epochs: int | None, name: str)
     with torch.inference_mode(False), torch.enable_grad():
         data = read_data(source, recipe.input_size, _reading())
         if data.unreadable:
-            say(f"Left out, because they cannot be read: {', '.join(data.unreadable)}")
+            say(f"Left out, because they cannot be read: {some(data.unreadable)}")
         # They could hold all of a GPU's memory.
         mm.unload_all_models()
         for result in _numbered(wanted):
@@ -243,7 +249,7 @@ def _folder_classes(folder: str) -> tuple[list[list[str]], str]:
     """The names of the classes that a folder has pictures of, or why there are none, as a phrase."""
     try:
         return [[name] for name in class_names(input_folder(folder))], ""
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         return [], str(error)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 from comfy_api.latest import io, ui
 
@@ -72,11 +74,12 @@ class RobustTrainClassifier(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, folder: str, **others: object) -> object:
-        # Other pictures may lie in the folder since the last run.
-        place = runtime.input_folder(folder)
-        files = sorted(path for path in [place, *place.rglob("*")] if path.is_file())
-        return others, [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files]
+    def fingerprint_inputs(cls, folder: str | None = None, **others: object) -> object:
+        # Other pictures may lie in the folder since the last run; None is a name that another node gives.
+        place = runtime.input_folder(folder or "")
+        inside = (Path(at) / name for at, _, names in os.walk(place, followlinks=True) for name in names)
+        files = sorted(path for path in (place, *inside) if path.is_file())
+        return folder, others, [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files]
 
     @classmethod
     def execute(cls, folder: str, recipe: str, epochs: int, name: str, epsilon: float = 0.0) -> io.NodeOutput:

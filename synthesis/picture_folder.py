@@ -54,5 +54,12 @@ def opaque_picture(file: IO[bytes], enough: int | None = None) -> Image.Image:
     with Image.open(file) as opened:
         if enough is not None:
             opened.draft("RGB", (enough, enough))
-        picture = ImageOps.exif_transpose(opened).convert("RGBA")
+        picture = ImageOps.exif_transpose(opened)
+        picture.load()
+    if picture.mode.startswith("I"):
+        # 16 bits, which Pillow would cut off at 255.
+        return Image.fromarray((np.asarray(picture) // 257).astype(np.uint8)).convert("RGB")
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    picture = picture.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")

@@ -9,7 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -35,6 +35,7 @@ from robust_synthesis.training import (
 from robust_synthesis.training.attack import attacked
 from robust_synthesis.training.data import Pictures
 from robust_synthesis.training.evaluation import accuracy
+from robust_synthesis.training.saved_state import read_state
 from tests.pictures_to_train_on import TINY, make_folder
 from tools.paths import ROOT
 
@@ -222,10 +223,12 @@ def test_a_stopped_run_keeps_a_classifier_and_goes_on_to_the_same_end(
 
 def test_where_nothing_can_be_written_nothing_is_begun(data: TrainingData, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
-    place = Place(tmp_path / "colours.safetensors", tmp_path / "file" / "training")
-    with pytest.raises(RunError, match=r"cannot be written .* so nothing was begun"):
-        run(data, place, stop_after=1)
-    assert not place.result.exists()
+    for place in (
+        Place(tmp_path / "colours.safetensors", tmp_path / "file" / "training"),
+        Place(tmp_path / "file" / "colours.safetensors", tmp_path / "training"),
+    ):
+        with pytest.raises(RunError, match=r"cannot be written .* so nothing was begun"):
+            run(data, place, stop_after=1)
 
 
 def test_a_finished_run_is_not_done_again(data: TrainingData, place: Place) -> None:
@@ -252,8 +255,38 @@ def test_a_damaged_state_is_said(data: TrainingData, place: Place) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(data, place, stop_after=3)
     place.state.write_bytes(place.state.read_bytes()[:100])
-    with pytest.raises(RunError, match=r"is damaged.*Delete .* to begin anew"):
+    with pytest.raises(RunError, match=r"is damaged.*Delete it and colours.safetensors to begin anew"):
         run(data, place)
+
+
+def test_a_step_that_is_cut_off_is_taken_again(
+    data: TrainingData, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, clip = 0, torch.nn.utils.clip_grad_norm_
+
+    def fail(*arguments: Any, **options: Any) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        if calls == 8:
+            raise KeyboardInterrupt
+        return clip(*arguments, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("robust_synthesis.training.trainer.nn.utils.clip_grad_norm_", fail)
+        run(data, place)
+    run(data, place)
+    whole = Place(tmp_path / "whole.safetensors", tmp_path / "whole")
+    run(data, whole)
+    one, other = weights(place.result), weights(whole.result)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_training_that_diverges_says_so_and_keeps_what_was_good(data: TrainingData, place: Place) -> None:
+    with pytest.raises(RunError, match="has diverged"):
+        run(data, place, replace(TINY, learning_rate=float("inf")))
+    state = read_state(place.state)
+    assert state is not None
+    assert all(tensor.isfinite().all() for tensor in state.tensors.values())
 
 
 def test_a_full_disk_costs_nothing_that_was_saved(data: TrainingData, place: Place, tmp_path: Path) -> None:
@@ -295,20 +328,28 @@ def command(folder: Path, out: Path, *more: str) -> list[str]:
     return [*program, "--epochs", "2", *more]
 
 
+def steps_saved(out: Path) -> int:
+    state = read_state(out.with_name(f".{out.name}.resume"))
+    return state.step if state else 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
 def test_the_command_goes_on_after_it_was_killed(tmp_path: Path) -> None:
     folder, out = make_folder(tmp_path / "data", "red", "green", "blue", each=60), tmp_path / "made" / "colours"
     process = subprocess.Popen(command(folder, out), cwd=ROOT, stdout=subprocess.DEVNULL)
-    state = out.with_name("colours-training") / "resume.state"
     give_up = time.monotonic() + 300
-    while not state.exists() and time.monotonic() < give_up and process.poll() is None:
+    while steps_saved(out) == 0 and time.monotonic() < give_up and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     done = subprocess.run(command(folder, out), cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
     assert "Epoch 2 of 2" in done.stdout
-    assert "Epoch 1 of 2" not in done.stdout
-    assert load_classifier(out.with_suffix(".safetensors")).labels == ("blue", "green", "red")
+    made = out.with_suffix(".safetensors")
+    assert load_classifier(made).labels == ("blue", "green", "red")
+    whole = out.with_name("whole")
+    subprocess.run(command(folder, whole), cwd=ROOT, check=True, timeout=300, stdout=subprocess.DEVNULL)
+    one, other = weights(made), weights(whole.with_suffix(".safetensors"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
     assert "| Data | 'data'; 162 training pictures |" in out.with_suffix(".md").read_text("utf-8")
 
 

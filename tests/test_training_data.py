@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +149,54 @@ def test_train_and_test_of_other_classes(tmp_path: Path) -> None:
     make_folder(tmp_path / "test", "red", "green", each=3)
     with pytest.raises(DataError, match="do not have the same classes: blue, green"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["-street", "red, dark", "sea:2", "7", "Green", "gre_en", "_"])
+def test_a_folder_whose_name_means_something_else(folder: Path, name: str) -> None:
+    fill(folder, name, 10)
+    with pytest.raises(DataError, match=r"cannot be the name of a class.*Rename it"):
+        read(folder)
+
+
+def test_an_unreadable_test_folder(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train", "red", "blue")
+    make_folder(tmp_path / "test", "red", "blue", each=1)
+    for path in (tmp_path / "test").rglob("*.png"):
+        path.write_bytes(b"broken")
+    with pytest.raises(DataError, match=r"No picture in 'test' .* can be read: blue/00.png"):
+        read(tmp_path)
+
+
+def test_a_damaged_zip_and_a_locked_one(folder: Path) -> None:
+    archive = zipped(folder)
+    content = archive.read_bytes()
+    with zipfile.ZipFile(archive) as whole:
+        first = next(member for member in whole.infolist() if not member.is_dir())
+    # One picture's bytes, its checksum no longer right.
+    place = first.header_offset + 30 + len(first.filename) + 40
+    archive.write_bytes(content[:place] + bytes(40) + content[place + 40 :])
+    assert len(read(archive).unreadable) == 1
+    archive.write_bytes(content[:-500] + content[-400:])
+    with pytest.raises(DataError, match="neither a folder nor a zip file|damaged zip file"):
+        read(archive)
+    locked = bytearray(content)
+    for signature, flags in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        place = locked.find(signature)
+        while place >= 0:
+            locked[place + flags] |= 1
+            place = locked.find(signature, place + 4)
+    archive.write_bytes(locked)
+    with pytest.raises(DataError, match="locked with a password"):
+        read(archive)
+
+
+def test_sixteen_bits_are_not_white(folder: Path) -> None:
+    grey = np.full((20, 20), 0x8000, np.uint16)
+    for path in (folder / "green").iterdir():
+        Image.fromarray(grey).save(path)
+    data = read(folder)
+    green = data.train.images[data.train.classes == 0]
+    assert green.min() == green.max() == 127
 
 
 def test_what_is_no_folder(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from dataclasses import replace
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from . import RECIPES, About, DataError, Place, Progress, RunError, read_data, train
+from . import RECIPES, About, Place, Progress, RunError, read_data, train
+from .data import some
 
 SAY_SECONDS = 15.0
 
@@ -24,7 +26,7 @@ def main() -> int:
     )
     parser.add_argument("--data", type=Path, required=True, metavar="PATH", help="the folder, or the zip")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="NAME", help="NAME.safetensors, NAME.md and NAME-training/"
+        "--out", type=Path, metavar="NAME", help="NAME.safetensors, NAME.md and NAME-training/; the data's by default"
     )
     parser.add_argument("--recipe", choices=RECIPES, default="quick")
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's")
@@ -39,24 +41,26 @@ def main() -> int:
     if arguments.epochs is not None and arguments.epochs < 1:
         parser.error(f"--epochs {arguments.epochs}: it must be 1 or more")
     recipe = RECIPES[arguments.recipe]
+    stop = Stop()
     try:
         if arguments.epsilon is not None:
             recipe = replace(recipe, attack=replace(recipe.attack, epsilon=arguments.epsilon))
-        device = torch.device(arguments.device or fastest())
+        device = usable(arguments.device or fastest())
         # With its extension, so that a name with a dot in it stays whole.
-        out = arguments.out.with_name(arguments.out.name.removesuffix(".safetensors"))
+        out = arguments.out or Path(arguments.data.stem)
+        out = out.with_name(out.name.removesuffix(".safetensors"))
         place = Place(out.with_name(f"{out.name}.safetensors"), out.with_name(f"{out.name}-training"))
         about = About(
             arguments.title or out.name, arguments.about_data or f"'{arguments.data.name}'", arguments.licence
         )
-        data = read_data(arguments.data, recipe.input_size, _Said("Read", "pictures"))
+        data = read_data(arguments.data, recipe.input_size, _Reading(stop))
         print(
             f"\n{len(data.labels)} classes, {len(data.train)} pictures to train and {len(data.validation)} to validate"
         )
         if data.unreadable:
-            print(f"Left out, because they cannot be read: {', '.join(data.unreadable)}")
-        classifier = train(data, recipe, place, about, device, arguments.epochs, _Reporter())
-    except (DataError, RunError, ValueError) as error:
+            print(f"Left out, because they cannot be read: {some(data.unreadable)}")
+        classifier = train(data, recipe, place, about, device, arguments.epochs, _Reporter(stop))
+    except (ValueError, RunError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -78,29 +82,62 @@ def fastest() -> str:
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
+def usable(name: str) -> torch.device:
+    """A device of this machine.
+
+    Raises:
+        ValueError: it has none of that name.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"There is no device '{name}' here: {error}") from error
+    return device
+
+
+class Stop:
+    """Control-C waits for the end of a step, so that it costs nothing."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGINT, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if it was pressed."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+
 class _Reporter:
     """Prints a line now and then, and one for each measurement."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop: Stop) -> None:
+        self.stop = stop
         self.next = 0.0
         self.measured = 0
 
     def __call__(self, progress: Progress) -> None:
+        self.stop.check()
         measured = progress.latest.epoch if progress.latest else 0
         if time.monotonic() >= self.next or measured > self.measured:
             print(progress, flush=True)
             self.next, self.measured = time.monotonic() + SAY_SECONDS, measured
 
 
-class _Said:
+class _Reading:
     """Counts on one line."""
 
-    def __init__(self, verb: str, what: str) -> None:
-        self.verb, self.what = verb, what
+    def __init__(self, stop: Stop) -> None:
+        self.stop = stop
 
     def __call__(self, done: int, count: int) -> None:
+        self.stop.check()
         if done % 1000 == 0 or done == count:
-            print(f"\r{self.verb} {done} of {count} {self.what}", end="", flush=True)
+            print(f"\rRead {done} of {count} pictures", end="", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from ..synthesis import ExpressionError, parse_class_expression
 from ..synthesis.picture_folder import PICTURE_ERRORS, SUFFIXES, opaque_picture
 
 if TYPE_CHECKING:
@@ -92,17 +94,19 @@ def read_data(source: Path, size: int, report: Report | None = None) -> Training
     root = _root(source)
     parts = {place.name: place for place in _folders(root)}
     labels, folders = _class_folders(parts["train"] if _is_split(parts) else root, source.name)
-    tests: dict[str, Traversable] = {}
-    if _is_split(parts):
-        tests = {place.name: place for place in _folders(parts["test"])}
-        if tests.keys() != set(labels):
-            odd = _some(sorted(tests.keys() ^ set(labels)))
-            raise DataError(f"The folders 'train' and 'test' of '{source.name}' do not have the same classes: {odd}.")
     files = {label: _files(folder) for label, folder in zip(labels, folders, strict=True)}
-    test_files = {label: _files(tests[label]) for label in labels if tests}
+    test_files: dict[str, list[Traversable]] = {}
+    if _is_split(parts):
+        test_labels, test_folders = _class_folders(parts["test"], source.name)
+        if test_labels != labels:
+            odd = some(sorted({*labels} ^ {*test_labels}))
+            raise DataError(f"The folders 'train' and 'test' of '{source.name}' do not have the same classes: {odd}.")
+        test_files = {label: _files(folder) for label, folder in zip(labels, test_folders, strict=True)}
     reader = _Reader(size, sum(map(len, [*files.values(), *test_files.values()])), report)
-    pictures, test = reader.read(files), reader.read(test_files) if tests else None
+    pictures, test = reader.read(files), reader.read(test_files) if test_files else None
     _refuse_too_few(labels, pictures, reader.unreadable, source.name)
+    if test is not None and not len(test):
+        raise DataError(f"No picture in 'test' of '{source.name}' can be read: {some(reader.unreadable)}.")
     rows = torch.zeros(len(pictures), dtype=torch.bool)
     share = min(VALIDATION_SHARE, MOST_VALIDATION / len(pictures))
     generator = torch.Generator().manual_seed(0)
@@ -138,7 +142,7 @@ def _root(source: Path) -> Traversable:
     if source.is_dir():
         root: Traversable = source
     elif source.is_file() and zipfile.is_zipfile(source):
-        root = zipfile.Path(source)
+        root = _opened(source)
     elif source.exists():
         raise DataError(f"'{source.name}' is neither a folder nor a zip file.")
     else:
@@ -148,6 +152,16 @@ def _root(source: Path) -> Traversable:
     while len(inside) == 1 and len(_folders(inside[0])) > 0 and not _files(root):
         root, inside = inside[0], _folders(inside[0])
     return root
+
+
+def _opened(source: Path) -> zipfile.Path:
+    try:
+        archive = zipfile.ZipFile(source)
+    except zipfile.BadZipFile as error:
+        raise DataError(f"'{source.name}' is a damaged zip file ({error}).") from error
+    if any(member.flag_bits & 1 for member in archive.infolist()):
+        raise DataError(f"'{source.name}' is locked with a password: unpack it into a folder.")
+    return zipfile.Path(archive)
 
 
 def _is_split(parts: Mapping[str, Traversable]) -> bool:
@@ -179,27 +193,42 @@ def _class_folders(place: Traversable, source: str) -> tuple[tuple[str, ...], li
             f"'{source}' has {len(labels)} class folders, and {MOST_CLASSES} is the most. Each folder is one class, "
             "not one picture: put pictures of the same kind into the same folder."
         )
+    for index, label in enumerate(labels):
+        if not _can_be_asked_for(label, index, labels):
+            raise DataError(
+                f"The folder '{label}' of '{source}' cannot be the name of a class, because commas, colons, a number "
+                "or a leading minus mean something else where a class is asked for, or because another folder has "
+                "nearly the same name. Rename it."
+            )
     empty = [folder.name for folder in folders if not _files(folder)]
     if empty:
         raise DataError(
-            f"There are no pictures in {_some(empty)} of '{source}': put some in ({', '.join(sorted(SUFFIXES))}), or "
+            f"There are no pictures in {some(empty)} of '{source}': put some in ({', '.join(sorted(SUFFIXES))}), or "
             "take the folder away."
         )
     return labels, folders
+
+
+def _can_be_asked_for(label: str, index: int, labels: Sequence[str]) -> bool:
+    try:
+        return parse_class_expression(label, labels).weights == ((index, 1.0),)
+    except ExpressionError:
+        return False
 
 
 def _refuse_too_few(labels: Sequence[str], pictures: Pictures, unreadable: Sequence[str], source: str) -> None:
     counts = torch.bincount(pictures.classes, minlength=len(labels)).tolist()
     few = [f"{label} ({count})" for label, count in zip(labels, counts, strict=True) if count < FEWEST_PICTURES]
     if few:
-        broken = f" Not read, because they are damaged or no pictures: {_some(unreadable)}." if unreadable else ""
+        broken = f" Not read, because they are damaged or no pictures: {some(unreadable)}." if unreadable else ""
         raise DataError(
-            f"'{source}' has too few pictures of {_some(few)}: a class needs {FEWEST_PICTURES} at the very least, and "
+            f"'{source}' has too few pictures of {some(few)}: a class needs {FEWEST_PICTURES} at the very least, and "
             f"looks good from a hundred or so.{broken}"
         )
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """The first few of some names, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more
 
@@ -242,7 +271,7 @@ class _Reader:
             # Twice the size leaves Lanczos something to reduce.
             with place.open("rb") as file:
                 picture = opaque_picture(file, 2 * self.size)
-        except PICTURE_ERRORS:
+        except (*PICTURE_ERRORS, zipfile.BadZipFile, zlib.error, NotImplementedError):
             return None
         fitted = ImageOps.fit(picture, (self.size, self.size), Image.Resampling.LANCZOS)
         return torch.from_numpy(np.asarray(fitted).copy()).permute(2, 0, 1).contiguous()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -48,12 +49,12 @@ class Place:
     result: Path
     """The classifier, `.safetensors`: the best so far."""
     folder: Path
-    """The record, its plot, the pictures on the way, and what the run goes on from."""
+    """The record, its plot, and the pictures on the way."""
 
     @property
     def state(self) -> Path:
-        # Without an extension of the weights', so that nobody takes it for a classifier.
-        return self.folder / "resume.state"
+        """What the run goes on from: beside the classifier, because the folder may be cleared."""
+        return self.result.with_name(f".{self.result.stem}.resume")
 
 
 @dataclass(frozen=True)
@@ -123,18 +124,20 @@ def train(
         run.begin()
     try:
         run.to_the_end(report)
+        return run.finish(report)
+    except RunError:
+        raise
     except BaseException:
         # Cancelled, or the machine goes down: nothing of what was learned is lost.
         run.keep()
         raise
-    return run.finish(report)
 
 
 def _found(place: Place, identity: dict[str, Any]) -> SavedState | None:
     try:
         state = read_state(place.state)
     except StateError as error:
-        raise RunError(f"{error} Delete {place.folder} to begin anew.") from error
+        raise RunError(f"{error} Delete it and {place.result.name} to begin anew.") from error
     if state is None:
         if place.result.exists():
             raise TakenError(f"There is a classifier at {place.result} already. Choose another name.")
@@ -142,7 +145,7 @@ def _found(place: Place, identity: dict[str, Any]) -> SavedState | None:
     if state.identity != identity:
         raise TakenError(
             f"'{place.result.stem}' is the name of a run with other pictures or settings. Choose another name, or "
-            f"delete {place.folder} and {place.result.name}."
+            f"delete {place.state} and {place.result.name}."
         )
     return state
 
@@ -165,7 +168,11 @@ class _Run:
         self.seconds_before, self.steps_before = 0.0, 0
         self.started = self.saved = time.monotonic()
         self.seeds: ClassSeeds = all_seeds(data.train, len(data.labels), trainer.recipe.input_size)
-        self.measured_each = max(1, trainer.epochs // EVALUATIONS)
+        self.best: float | None = None
+        """The accuracy under attack of the classifier in the file."""
+        self.whole = True
+        """Whether the trainer is not in the middle of a step."""
+        self.measured_each = -(-trainer.epochs // EVALUATIONS)
 
     @property
     def seconds(self) -> float:
@@ -176,6 +183,7 @@ class _Run:
         self.trainer.restore(state.tensors, state.step)
         self.history = [Entry(**entry) for entry in state.history]
         self.taken = list(state.unmeasured)
+        self.best = state.best
         self.seconds_before, self.steps_before = state.seconds, state.step
 
     def begin(self) -> None:
@@ -185,9 +193,10 @@ class _Run:
             RunError: nothing can be written there.
         """
         try:
+            self.place.folder.mkdir(parents=True, exist_ok=True)
             self._write_state(finished=False)
         except OSError as error:
-            raise RunError(f"{self.place.folder} cannot be written ({error}), so nothing was begun.") from error
+            raise RunError(f"{self.place.result} cannot be written ({error}), so nothing was begun.") from error
 
     def to_the_end(self, report: Report) -> None:
         trainer = self.trainer
@@ -197,7 +206,11 @@ class _Run:
                 report(self._progress(samples))
             if trainer.step == trainer.steps:
                 break
+            self.whole = False
             self.taken.append(trainer.advance())
+            self.whole = True
+            if not math.isfinite(self.taken[-1][0]):
+                raise RunError("The training has diverged: its loss is no number any more. Try a smaller epsilon.")
             if time.monotonic() - self.saved > SAVE_SECONDS or trainer.step % trainer.steps_an_epoch == 0:
                 self.keep()
 
@@ -232,7 +245,7 @@ class _Run:
         fast = trainer.fast(trainer.average)
         progress = self._progress(measuring=True)
         found = accuracy(fast, self.data.validation, attack, report=lambda *_: report(progress))
-        samples = painted(fast, self.seeds)
+        samples = painted(fast, self.seeds, lambda *_: report(progress))
         entry = Entry(
             epoch=epoch,
             loss=loss,
@@ -241,29 +254,31 @@ class _Run:
             robust=found.robust,
             seconds=self.seconds,
         )
+        # Of two that are as good, the later one has learned more.
+        if self.best is None or entry.robust >= self.best:
+            with _said("The best classifier so far"):
+                self._save(classifier, epoch)
+                self.best = entry.robust
         self.history.append(entry)
         self.taken.clear()
         with _said("The record"):
             write_record(self.place.folder, self.identity, self.history)
             write_samples(self.place.folder, samples, epoch)
-        # Of two that are as good, the later one has learned more.
-        if entry.robust == self.best:
-            with _said("The best classifier so far"):
-                save_classifier(self._described(classifier, epoch, {"unfinished": True}), self.place.result)
         return samples
 
     def keep(self) -> None:
-        """Save where the run is, and a classifier where there is none yet."""
+        """Save where the run is, and the classifier where none has been measured yet."""
         trainer = self.trainer
-        with _said("The state of the training"):
-            self._write_state(finished=False)
-        if not self.place.result.exists():
-            epoch = -(-trainer.step // trainer.steps_an_epoch)
-            with _said("The classifier so far"):
-                save_classifier(
-                    self._described(trainer.classifier(self.seeds), epoch, {"unfinished": True}), self.place.result
-                )
+        if self.whole:
+            with _said("The state of the training"):
+                self._write_state(finished=False)
+            if self.best is None and trainer.step:
+                with _said("The classifier so far"):
+                    self._save(trainer.classifier(self.seeds), trainer.step // trainer.steps_an_epoch)
         self.saved = time.monotonic()
+
+    def _save(self, classifier: RobustClassifier, epoch: int) -> None:
+        save_classifier(self._described(classifier, {"unfinished": True, "epoch": epoch}), self.place.result)
 
     def finish(self, report: Report) -> RobustClassifier:
         """Measure the best classifier as its file has it, and write its card."""
@@ -272,50 +287,40 @@ class _Run:
         pictures = self.data.validation if test is None else test
         attack, (steps, share, restarts) = self.trainer.recipe.attack, IN_THE_END
         robust: dict[str, float] = {}
-        clean = 0.0
         progress = self._progress(measuring=True)
         try:
-            best = made_fast(load_classifier(self.place.result)).to(self.trainer.device)
+            best = load_classifier(self.place.result)
+            fast = made_fast(load_classifier(self.place.result)).to(self.trainer.device)
             for epsilon in (attack.epsilon / 2, attack.epsilon, 2 * attack.epsilon):
                 stronger = replace(attack, epsilon=epsilon, steps=steps, step_share=share, restarts=restarts)
-                found = accuracy(best, pictures, stronger, report=lambda *_: report(progress))
-                clean, robust[f"{epsilon:g}"] = found.clean, found.robust
-        except BaseException:
-            self.keep()
-            raise
-        epoch = next(entry.epoch for entry in reversed(self.history) if entry.robust == self.best)
-        figures = {
-            "clean_accuracy": clean,
-            "robust_accuracy": robust[f"{attack.epsilon:g}"],
-            "robust_accuracies": robust,
-            "attack": f"PGD-{steps} from {restarts} random starts",
-            "measured_on": measured_on,
-        }
-        classifier = self._described(load_classifier(self.place.result), epoch, figures)
-        try:
+                found = accuracy(fast, pictures, stronger, report=lambda *_: report(progress))
+                robust[f"{epsilon:g}"] = found.robust
+            figures = {
+                "epoch": best.card.training["epoch"],
+                "clean_accuracy": found.clean,
+                "robust_accuracy": robust[f"{attack.epsilon:g}"],
+                "robust_accuracies": robust,
+                "attack": f"PGD-{steps} from {restarts} random starts",
+                "measured_on": measured_on,
+            }
+            classifier = self._described(best, figures)
             save_classifier(classifier, self.place.result)
             write_card(classifier, self.place.result.with_suffix(".md"))
             self._write_state(finished=True)
         except OSError as error:
             raise RunError(
-                f"The training is done, but its classifier could not be written ({error}). Make room, and start it "
-                "again: it goes on from where it was saved last."
+                f"The training is done, but its classifier could not be written or read ({error}). Make room, and "
+                "start it again: it goes on from where it was saved last."
             ) from error
         return classifier
 
-    @property
-    def best(self) -> float:
-        """The highest accuracy under attack so far."""
-        return max(entry.robust for entry in self.history)
-
-    def _described(self, classifier: RobustClassifier, epoch: int, figures: dict[str, Any]) -> RobustClassifier:
+    def _described(self, classifier: RobustClassifier, figures: dict[str, Any]) -> RobustClassifier:
         recipe, trainer = self.trainer.recipe, self.trainer
         training = {
             "norm": recipe.attack.norm,
             "epsilon": recipe.attack.epsilon,
             "pgd_steps": recipe.attack.steps,
             "epochs": trainer.epochs,
-            "epoch": epoch,
             "pictures": len(self.data.train),
             "data": self.about.data,
             "minutes": round(self.seconds / 60, 1),
@@ -335,6 +340,7 @@ class _Run:
                 step=self.trainer.step,
                 seconds=self.seconds,
                 history=[asdict(entry) for entry in self.history],
+                best=self.best,
                 unmeasured=self.taken,
                 finished=finished,
                 tensors={} if finished else self.trainer.state(),

@@ -11,12 +11,16 @@ from torchvision.utils import make_grid
 
 from ..models import ClassSeeds, RobustClassifier
 from ..synthesis import TRANSLATE_PRESETS, Mix, class_seeds, translate
+from ..synthesis.ascent import Callback
 
 MOST = 16
 
 
-def painted(classifier: RobustClassifier, seeds: ClassSeeds) -> Tensor:
-    """Up to 16 pictures `[B, 3, S, S]` in [0, 1], on the CPU: of each class as many, the same seeds each time."""
+def painted(classifier: RobustClassifier, seeds: ClassSeeds, callback: Callback | None = None) -> Tensor:
+    """Up to 16 pictures `[B, 3, S, S]` in [0, 1], on the CPU: of each class as many, the same seeds each time.
+
+    For `callback` see `synthesis.ascent.Callback`.
+    """
     settings, side = TRANSLATE_PRESETS["generate"], classifier.input_size
     classes = range(min(len(classifier.labels), MOST))
     numbers = range(max(1, MOST // len(classes)))
@@ -24,7 +28,7 @@ def painted(classifier: RobustClassifier, seeds: ClassSeeds) -> Tensor:
     for index in classes:
         mix = Mix(((index, 1.0),))
         starts = class_seeds(seeds, mix, side, side, numbers).to(classifier.mean.device)
-        made.append(translate(classifier, starts, mix, settings, numbers).cpu())
+        made.append(translate(classifier, starts, mix, settings, numbers, callback=callback).cpu())
     return torch.cat(made)
 
 

@@ -31,6 +31,8 @@ class SavedState:
     seconds: float
     """How long it has worked."""
     history: list[dict[str, Any]]
+    best: float | None
+    """The accuracy under attack of the classifier in the run's file; None before the first measurement."""
     unmeasured: list[tuple[float, float]]
     """Loss and accuracy of the steps since the last entry of the history."""
     finished: bool
@@ -65,9 +67,10 @@ def read_state(path: Path) -> SavedState | None:
     if not path.is_file():
         return None
     try:
+        # Copies, because Windows does not replace a file that something still looks into.
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})[ENTRY])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
         return SavedState(**about, tensors=tensors)
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StateError(f"{path} is damaged, or was written by another version of the pack ({error}).") from error

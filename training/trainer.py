@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 from collections.abc import Mapping
@@ -47,7 +48,9 @@ class Trainer:
         self.card = ClassifierCard("", architecture, labels, recipe.input_size, MEAN, STD)
         with seeded(recipe.seed, device):
             network = build_network(architecture, len(labels))
-        self.network = network.to(device).to(memory_format=torch.channels_last)
+        # Batch norm's backward pass on Apple's GPU is wrong in this layout (pytorch issue 175189).
+        self.layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
+        self.network = network.to(device).to(memory_format=self.layout)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self.optimizer = torch.optim.SGD(
             _decayed_apart(self.network, recipe.weight_decay), 0.0, recipe.momentum, nesterov=True
@@ -72,8 +75,9 @@ class Trainer:
             images = attacked(self.fast(self.network), images, classes, attack)
         self.network.train()
         mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (MEAN, STD))
-        with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
-            logits = self.network(((images - mean) / std).contiguous(memory_format=torch.channels_last))
+        mixed = self.precision != torch.float32
+        with torch.autocast(self.device.type, self.precision) if mixed else contextlib.nullcontext():
+            logits = self.network(((images - mean) / std).contiguous(memory_format=self.layout))
         loss = F.cross_entropy(logits.float(), classes, label_smoothing=recipe.label_smoothing)
         self.optimizer.zero_grad()
         loss.backward()
@@ -135,7 +139,11 @@ class Trainer:
 
 def training_precision(device: torch.device) -> torch.dtype:
     """bfloat16 where the device computes it natively, else float32."""
-    native = native_bfloat16() if device.type == "cpu" else device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if device.type == "cuda":
+        # torch's own answer counts emulation, which is slow.
+        native = torch.version.hip is not None or torch.cuda.get_device_capability(device)[0] >= 8
+    else:
+        native = device.type == "cpu" and native_bfloat16()
     return torch.bfloat16 if native else torch.float32
 
 
