@@ -151,7 +151,7 @@ def test_train_and_test_of_other_classes(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["-street", "red, dark", "sea:2", "7", "Green", "gre_en", "_"])
+@pytest.mark.parametrize("name", ["-street", "red, dark", "Green", "gre_en"])
 def test_a_folder_whose_name_means_something_else(folder: Path, name: str) -> None:
     fill(folder, name, 10)
     with pytest.raises(DataError, match=r"cannot be the name of a class.*Rename it"):
@@ -177,7 +177,7 @@ def test_a_damaged_zip_and_a_locked_one(folder: Path) -> None:
     archive.write_bytes(content[:place] + bytes(40) + content[place + 40 :])
     assert len(read(archive).unreadable) == 1
     archive.write_bytes(content[:-500] + content[-400:])
-    with pytest.raises(DataError, match="neither a folder nor a zip file|damaged zip file"):
+    with pytest.raises(DataError, match=r"neither a folder nor a zip file|damaged zip file"):
         read(archive)
     locked = bytearray(content)
     for signature, flags in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):

@@ -196,9 +196,9 @@ def _class_folders(place: Traversable, source: str) -> tuple[tuple[str, ...], li
     for index, label in enumerate(labels):
         if not _can_be_asked_for(label, index, labels):
             raise DataError(
-                f"The folder '{label}' of '{source}' cannot be the name of a class, because commas, colons, a number "
-                "or a leading minus mean something else where a class is asked for, or because another folder has "
-                "nearly the same name. Rename it."
+                f"The folder '{label}' of '{source}' cannot be the name of a class, because a comma or a leading minus "
+                "means something else where a class is asked for, or because another folder has nearly the same name. "
+                "Rename it."
             )
     empty = [folder.name for folder in folders if not _files(folder)]
     if empty:
