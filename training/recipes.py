@@ -114,8 +114,10 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             [1, 1, 1, 1, 1],
             input_size=96,
             attack=Attack("l2", 1.5, 2, 0.94),
-            pictures=500_000,
-            most_epochs=150,
+            pictures=300_000,
+            most_epochs=100,
+            averaging=0.997,
+            smallest_crop=0.7,
         ),
         "good": _recipe(
             "half as wide again, and attacked harder; a night on two CPU cores, minutes on a GPU",
@@ -123,9 +125,10 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             [1, 1, 2, 2, 1],
             input_size=96,
             attack=Attack("l2", 1.5, 3, 0.6),
-            pictures=1_500_000,
+            pictures=1_000_000,
             most_epochs=200,
             averaging=0.999,
+            smallest_crop=0.5,
         ),
         "best": _recipe(
             "as large as a ResNet-18, 128 pixels, seven attack steps; for a GPU",
@@ -133,10 +136,11 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             [2, 2, 2, 2],
             input_size=128,
             attack=Attack("l2", 2.0, 7, 0.25),
-            pictures=3_000_000,
+            pictures=2_000_000,
             most_epochs=300,
             batch_size=256,
             averaging=0.999,
+            smallest_crop=0.5,
         ),
     }
 )
