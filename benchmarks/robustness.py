@@ -79,7 +79,8 @@ def painted(classifier: RobustClassifier, seeds: ClassSeeds, count: int) -> Tens
 def sheet(pictures: Sequence[Tensor], count: int) -> Tensor:
     """For each class a row of every classifier's pictures, one below the other."""
     rows = [part for parts in zip(*(each.split(count) for each in pictures), strict=True) for part in parts]
-    return make_grid(torch.cat([row[:COLUMNS] for row in rows]), min(count, COLUMNS), 2, pad_value=1)
+    grid: Tensor = make_grid(torch.cat([row[:COLUMNS] for row in rows]), min(count, COLUMNS), 2, pad_value=1)
+    return grid
 
 
 def main() -> None:

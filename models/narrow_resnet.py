@@ -24,8 +24,9 @@ class BasicBlock(nn.Module):
         self.activation = activation()
         # Windows that overlap have no edges in their gradient. ceil_mode keeps the other shortcut as large as the
         # strided convolution when a side is odd.
-        window = {"kernel_size": 4, "padding": 1} if self.blurred else {"kernel_size": 2, "ceil_mode": True}
-        self.pool = nn.AvgPool2d(stride=2, count_include_pad=False, **window) if stride == 2 else nn.Identity()
+        window, padding = (4, 1) if self.blurred else (2, 0)
+        pool = nn.AvgPool2d(window, 2, padding, ceil_mode=not self.blurred, count_include_pad=False)
+        self.pool = pool if stride == 2 else nn.Identity()
         self.downsample = (
             nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
             if stride == 2 or channels != width

@@ -70,8 +70,8 @@ def glass(random: np.random.Generator, side: int) -> Picture:
     light = 0.75 + 0.3 * _smooth(random, side, 5)
     picture = picture * (light + 0.25 * (1 - nearest[0] / nearest[1]))[..., None]
     lead = nearest[1] - nearest[0] < random.uniform(0.022, 0.034)
-    picture[lead] = _dark(random) * 0.4
-    return picture
+    made: Picture = np.where(lead[..., None], _dark(random) * 0.4, picture)
+    return made
 
 
 def waves(random: np.random.Generator, side: int) -> Picture:
@@ -106,12 +106,14 @@ def _smooth(random: np.random.Generator, side: int, grain: int) -> NDArray[np.fl
     """Clouds from -1 to 1, so many of them across."""
     noise = Image.fromarray((random.uniform(0, 255, (grain, grain))).astype(np.uint8))
     cloud = noise.resize((side, side), Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(side / grain / 8))
-    return np.asarray(cloud, dtype=np.float64) / 127.5 - 1
+    values: NDArray[np.float64] = np.asarray(cloud, dtype=np.float64) / 127.5 - 1
+    return values
 
 
 def _hsv(hue: float, saturation: float, value: float) -> NDArray[np.float64]:
     pixel = Image.new("HSV", (1, 1), (int(hue % 1 * 255), int(saturation * 255), int(value * 255)))
-    return np.asarray(pixel.convert("RGB"), dtype=np.float64)[0, 0] / 255
+    values: NDArray[np.float64] = np.asarray(pixel.convert("RGB"), dtype=np.float64)[0, 0] / 255
+    return values
 
 
 if __name__ == "__main__":
