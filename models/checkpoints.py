@@ -111,12 +111,21 @@ def save_classifier(classifier: RobustClassifier, path: Path) -> None:
     broken = [name for name, tensor in written.items() if not bool(tensor.isfinite().all())]
     if broken:
         raise ValueError(f"{_some(broken)} holds something else than finite numbers; the file would not load again.")
+    write_whole(path, written, {ENTRY: json.dumps(header)})
+
+
+def write_whole(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file, which appears under its name only when it is whole; folders are made.
+
+    Raises:
+        OSError: it cannot be written there; what was there before still is.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
         # Without the extension: a list of classifiers made meanwhile must not show it.
         whole = Path(folder) / "whole"
         try:
-            save_file(written, whole, metadata={ENTRY: json.dumps(header)})
+            save_file(dict(tensors), whole, metadata=dict(metadata))
         except SafetensorError as error:
             # It has the system's error only in its words.
             raise OSError(f"{path} could not be written: {error}") from error

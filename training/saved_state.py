@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
+
+from ..models.checkpoints import write_whole
 
 ENTRY = "robust_training"
 
@@ -47,15 +47,7 @@ def write_state(path: Path, state: SavedState) -> None:
         OSError: it cannot be written; what was there before still is.
     """
     about = {field.name: getattr(state, field.name) for field in fields(state) if field.name != "tensors"}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-        whole = Path(folder) / path.name
-        try:
-            save_file(dict(state.tensors), whole, metadata={ENTRY: json.dumps(about)})
-        except SafetensorError as error:
-            # It has the system's error only in its words.
-            raise OSError(f"{path} could not be written: {error}") from error
-        whole.replace(path)
+    write_whole(path, state.tensors, {ENTRY: json.dumps(about)})
 
 
 def read_state(path: Path) -> SavedState | None:
