@@ -40,7 +40,9 @@ BASE = replace(
     QUICK,
     input_size=SIZE,
     attack=replace(QUICK.attack, epsilon=1.0),
+    averaging=0.995,
     crop_padding=6,
+    smallest_crop=1.0,
 )
 
 
@@ -58,14 +60,14 @@ VARIATIONS: Mapping[str, Mapping[str, Any]] = {
     "epsilon 2": _attack(epsilon=2.0),
     "epsilon 0.5": _attack(epsilon=0.5),
     "cut-outs from half the area": {"smallest_crop": 0.5, "crop_padding": 0},
-    "four stages, wider": _network(widths=[48, 96, 192, 384], blocks=[1, 1, 1, 1]),
-    "1 attack step": _attack(steps=1, step_share=1.25),
     "ReLU": _network(activation="relu"),
+    "four stages, wider": _network(widths=[48, 96, 192, 384], blocks=[1, 1, 1, 1]),
     "two blocks a stage": _network(blocks=[1, 2, 2, 2, 1]),
+    "no averaging": {"averaging": 0.0},
+    "1 attack step": _attack(steps=1, step_share=1.25),
+    "5 attack steps": _attack(steps=5, step_share=0.4),
     "label smoothing 0.1": {"label_smoothing": 0.1},
     "colours changed by 0.3": {"colour": 0.3},
-    "5 attack steps": _attack(steps=5, step_share=0.4),
-    "no averaging": {"averaging": 0.0},
 }
 
 
