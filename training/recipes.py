@@ -114,10 +114,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             [1, 1, 1, 1, 1],
             input_size=96,
             attack=Attack("l2", 1.5, 2, 0.94),
-            pictures=300_000,
+            pictures=500_000,
             most_epochs=100,
-            averaging=0.997,
-            smallest_crop=0.7,
         ),
         "good": _recipe(
             "half as wide again, and attacked harder; a night on two CPU cores, minutes on a GPU",

@@ -36,7 +36,7 @@ more pictures, more epochs, or a smaller **epsilon**.
             "RobustTrainClassifier",
             (450, 40),
             (340, 740),
-            values={"folder": "robust_patterns", "recipe": "quick", "epochs": 60, "name": "patterns"},
+            values={"folder": "robust_patterns", "recipe": "quick", "epochs": 80, "name": "patterns"},
         ),
         Node(
             "seed",
