@@ -27,8 +27,9 @@ it would paint.
 The classifier is saved: *Load Robust Classifier* lists it from now on (press R).
 
 ### What to expect
-It learns colours, shapes and textures that set the classes apart from each other. Classes that look alike want
-more pictures, more epochs, or a smaller **epsilon**.
+It learns colours, shapes and textures that set the classes apart from each other, and no more than it needs for
+that. Classes that are easily told apart, as these, want a large **epsilon** (an advanced input; here 8): what
+is attacked harder has to be learned more boldly. Classes that look alike want more pictures, or a smaller one.
 """
         ),
         Node(
@@ -36,7 +37,7 @@ more pictures, more epochs, or a smaller **epsilon**.
             "RobustTrainClassifier",
             (450, 40),
             (340, 740),
-            values={"folder": "robust_patterns", "recipe": "quick", "epochs": 80, "name": "patterns"},
+            values={"folder": "robust_patterns", "recipe": "quick", "epochs": 60, "name": "patterns", "epsilon": 8.0},
         ),
         Node(
             "seed",
