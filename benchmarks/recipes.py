@@ -31,13 +31,14 @@ from robust_synthesis.training.trainer import Trainer
 
 from .judge import BUILD, frechet_distance, load_judge
 from .judge import accuracy as share_right
-from .measures import Table
+from .measures import Table, grid
 
 SIZE, PICTURES, EACH, SHOWN = 64, 80_000, 20, 1
 MEASURED_WITH = Attack("l2", 1.0, 10, 0.25)
 QUICK = RECIPES["quick"]
 BASE = replace(
     QUICK,
+    architecture={**QUICK.architecture, "downsampling": "strided"},
     input_size=SIZE,
     attack=replace(QUICK.attack, epsilon=1.0),
     averaging=0.995,
@@ -56,7 +57,8 @@ def _attack(**changes: Any) -> dict[str, Any]:
 
 VARIATIONS: Mapping[str, Mapping[str, Any]] = {
     "base": {},
-    "blurred instead of strided": _network(blurred=True),
+    "strided, 4 x 4": _network(downsampling="even"),
+    "blurred, then 3 x 3": _network(downsampling="blurred"),
     "epsilon 2": _attack(epsilon=2.0),
     "epsilon 0.5": _attack(epsilon=0.5),
     "cut-outs from half the area": {"smallest_crop": 0.5, "crop_padding": 0},
@@ -112,7 +114,7 @@ def main() -> None:
     starts = torch.cat([class_seeds(seeds, Mix(((c, 1.0),)), SIZE, SIZE, range(EACH)) for c in range(classes)])
     asked = torch.arange(classes).repeat_interleave(EACH)
     shown: list[Tensor] = []
-    columns = {"minutes": ".1f", "clean": ".1%", "robust": ".1%", "judge": ".1%", "Frechet": ".2f"}
+    columns = {"minutes": ".1f", "clean": ".1%", "robust": ".1%", "judge": ".1%", "Frechet": ".2f", "grid": ".2f"}
     table = Table(f"{arguments.pictures} pictures of {SIZE} x {SIZE}, one change at a time", columns)
     for name, changes in VARIATIONS.items():
         recipe = replace(BASE, pictures=arguments.pictures, **changes)
@@ -122,7 +124,7 @@ def main() -> None:
         side = judge.input_size
         seen = F.interpolate(pictures, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
         right, distance = share_right(judge, seen, asked), frechet_distance(judge, seen, large)
-        table.row(name, minutes, found.clean, found.robust, right, distance)
+        table.row(name, minutes, found.clean, found.robust, right, distance, grid(pictures))
         shown.extend(part[:SHOWN] for part in pictures.chunk(classes))
         to_pil_image(make_grid(torch.cat(shown), classes * SHOWN, 2, pad_value=1)).save(arguments.sheet, quality=85)
 

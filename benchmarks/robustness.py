@@ -25,11 +25,11 @@ from robust_synthesis.training.evaluation import accuracy
 
 from .judge import BUILD, frechet_distance, load_judge
 from .judge import accuracy as share_right
-from .measures import Table
+from .measures import Table, grid
 
 PGD_STEPS, PGD_STARTS, AUTO_STEPS = 20, 3, 40
 # Other seeds than those that anything was chosen with.
-FIRST_SEED, COLUMNS = 2000, 8
+FIRST_SEED, COLUMNS = 2000, 4
 
 
 def auto_pgd(classifier: RobustClassifier, pictures: Pictures, epsilon: float) -> float | None:
@@ -77,10 +77,10 @@ def painted(classifier: RobustClassifier, seeds: ClassSeeds, count: int) -> Tens
 
 
 def sheet(pictures: Sequence[Tensor], count: int) -> Tensor:
-    """For each class a row of every classifier's pictures, one below the other."""
-    rows = [part for parts in zip(*(each.split(count) for each in pictures), strict=True) for part in parts]
-    grid: Tensor = make_grid(torch.cat([row[:COLUMNS] for row in rows]), min(count, COLUMNS), 2, pad_value=1)
-    return grid
+    """For each class a row: some pictures of the first classifier, then of the next, from the same seeds."""
+    rows = [part[:COLUMNS] for parts in zip(*(each.split(count) for each in pictures), strict=True) for part in parts]
+    laid_out: Tensor = make_grid(torch.cat(rows), len(rows[0]) * len(pictures), 2, pad_value=1)
+    return laid_out
 
 
 def main() -> None:
@@ -102,7 +102,7 @@ def main() -> None:
     judge, seeds, pictures = load_judge(arguments.data), classifiers[0].seeds, list[Tensor]()
     assert seeds is not None, "the first classifier has class seeds"
     asked = torch.arange(len(seeds.classes)).repeat_interleave(arguments.pictures)
-    table = Table(f"{len(test)} test pictures, L2", accuracies | {"judge": ".1%", "Frechet": ".2f"})
+    table = Table(f"{len(test)} test pictures, L2", accuracies | {"judge": ".1%", "Frechet": ".2f", "grid": ".2f"})
     for path, classifier in zip(arguments.classifiers, classifiers, strict=True):
         values: list[float | None] = []
         for radius in radii:
@@ -112,6 +112,7 @@ def main() -> None:
         pictures.append(painted(classifier, seeds, arguments.pictures))
         values.append(share_right(judge, pictures[-1], asked))
         values.append(frechet_distance(judge, pictures[-1], test.images.float() / 255))
+        values.append(grid(pictures[-1]))
         table.row(str(path), *values)
     arguments.sheet.parent.mkdir(parents=True, exist_ok=True)
     to_pil_image(sheet(pictures, arguments.pictures)).save(arguments.sheet)

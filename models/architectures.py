@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from torch import nn
 
-from .narrow_resnet import NarrowResNet
+from .narrow_resnet import Downsampling, NarrowResNet
 from .network import ClimbableNetwork
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "gelu": nn.GELU}
@@ -23,9 +23,9 @@ def build_network(architecture: Mapping[str, Any], classes: int) -> ClimbableNet
 
     Args:
         architecture: `name` and the hyperparameters of that name. `narrow_resnet` takes `widths` and `blocks`
-            (lists of equal length), `stem_stride` (1 or 2), `activation` (silu, relu or gelu) and `blurred` (whether
-            it blurs where it halves the size, instead of striding; false where it is left out); torchvision's names
-            (`resnet50`) and `cifar_resnet18` to `152` take nothing.
+            (lists of equal length), `stem_stride` (1 or 2), `activation` (silu, relu or gelu) and `downsampling` (how
+            it halves the size: strided, which is also meant where it is left out, even, or blurred); torchvision's
+            names (`resnet50`) and `cifar_resnet18` to `152` take nothing.
         classes: the number of logits.
 
     Raises:
@@ -49,10 +49,10 @@ def build_network(architecture: Mapping[str, Any], classes: int) -> ClimbableNet
     activation = architecture.get("activation")
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
         raise ArchitectureError(f"unknown activation {activation!r} (known: {', '.join(ACTIVATIONS)})")
-    blurred = architecture.get("blurred", False)
-    if not isinstance(blurred, bool):
-        raise ArchitectureError(f"blurred is {blurred!r}, not true or false")
-    return NarrowResNet(classes, widths, blocks, stem_stride, ACTIVATIONS[activation], blurred)
+    downsampling = architecture.get("downsampling", "strided")
+    if downsampling not in get_args(Downsampling):
+        raise ArchitectureError(f"unknown downsampling {downsampling!r} (known: {', '.join(get_args(Downsampling))})")
+    return NarrowResNet(classes, widths, blocks, stem_stride, ACTIVATIONS[activation], downsampling)
 
 
 def _whole_numbers(architecture: Mapping[str, Any], key: str, low: int, high: int) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from .architectures import ArchitectureError, build_network
@@ -124,11 +124,8 @@ def write_whole(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
         # Without the extension: a list of classifiers made meanwhile must not show it.
         whole = Path(folder) / "whole"
-        try:
-            save_file(dict(tensors), whole, metadata=dict(metadata))
-        except SafetensorError as error:
-            # It has the system's error only in its words.
-            raise OSError(f"{path} could not be written: {error}") from error
+        # The library's own writing makes files that no other user of the machine may read.
+        whole.write_bytes(save(dict(tensors), metadata=dict(metadata)))
         whole.replace(path)
 
 

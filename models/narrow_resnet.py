@@ -3,29 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .network import ClimbableNetwork
+
+Downsampling = Literal["strided", "even", "blurred"]
+"""How a block halves the size: by a 3x3 or a 4x4 convolution of stride 2, or by overlapping averages before a 3x3 one.
+
+3x3 windows of stride 2 cover a pixel once, twice or four times, and so does the gradient weigh it: a grid. 4x4 windows
+cover every pixel four times (Odena et al., Deconvolution and Checkerboard Artifacts, Distill 2016).
+"""
+
+
+class EvenConv2d(nn.Conv2d):
+    """A 4x4 convolution of stride 2, of which every pixel is covered as often; an odd side is rounded up."""
+
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__(channels, width, 4, 2, 1, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
+        height, width = input.shape[-2:]
+        return super().forward(F.pad(input, (0, width % 2, 0, height % 2)))
+
+
+def _convolution(channels: int, width: int, stride: int, even: bool) -> nn.Conv2d:
+    if even and stride == 2:
+        return EvenConv2d(channels, width)
+    return nn.Conv2d(channels, width, 3, stride, 1, bias=False)
 
 
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut; where it halves the size, the shortcut averages."""
 
     def __init__(
-        self, channels: int, width: int, stride: int, activation: Callable[[], nn.Module], blurred: bool
+        self,
+        channels: int,
+        width: int,
+        stride: int,
+        activation: Callable[[], nn.Module],
+        downsampling: Downsampling,
     ) -> None:
         super().__init__()
-        self.blurred = blurred and stride == 2
-        self.conv1 = nn.Conv2d(channels, width, 3, 1 if self.blurred else stride, 1, bias=False)
+        self.blurred = stride == 2 and downsampling == "blurred"
+        self.conv1 = _convolution(channels, width, 1 if self.blurred else stride, downsampling == "even")
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.activation = activation()
-        # Windows that overlap have no edges in their gradient. ceil_mode keeps the other shortcut as large as the
-        # strided convolution when a side is odd.
         window, padding = (4, 1) if self.blurred else (2, 0)
-        pool = nn.AvgPool2d(window, 2, padding, ceil_mode=not self.blurred, count_include_pad=False)
+        # ceil_mode: an odd side is rounded up, as by the convolutions.
+        pool = nn.AvgPool2d(window, 2, padding, ceil_mode=True, count_include_pad=False)
         self.pool = pool if stride == 2 else nn.Identity()
         self.downsample = (
             nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
@@ -45,7 +75,7 @@ class BasicBlock(nn.Module):
 
 
 class NarrowResNet(ClimbableNetwork):
-    """A small residual network for small pictures: 3x3 stem, no max-pool, one stage per width.
+    """A small residual network for small pictures: small stem, no max-pool, one stage per width.
 
     Tensor names are those of torchvision's ResNet.
     """
@@ -57,10 +87,10 @@ class NarrowResNet(ClimbableNetwork):
         blocks: tuple[int, ...],
         stem_stride: int,
         activation: Callable[[], nn.Module],
-        blurred: bool,
+        downsampling: Downsampling,
     ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, widths[0], 3, stem_stride, 1, bias=False)
+        self.conv1 = _convolution(3, widths[0], stem_stride, downsampling == "even")
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.activation = activation()
         self.stages: list[str] = []
@@ -69,7 +99,7 @@ class NarrowResNet(ClimbableNetwork):
             stage = nn.Sequential()
             for block in range(depth):
                 stride = 2 if index > 1 and block == 0 else 1
-                stage.append(BasicBlock(channels, width, stride, activation, blurred))
+                stage.append(BasicBlock(channels, width, stride, activation, downsampling))
                 channels = width
             self.stages.append(f"layer{index}")
             self.add_module(f"layer{index}", stage)

@@ -81,7 +81,10 @@ def test_bundled_classifiers_are_what_their_cards_say(name: str) -> None:
     assert 0.5 < classifier.card.training["robust_accuracy"] < classifier.card.training["clean_accuracy"] < 1
     assert classifier.seeds is not None
     assert classifier(torch.rand(2, 3, 37, 53)).shape == (2, len(classifier.labels))
-    assert path.with_suffix(".md").is_file(), "a bundled classifier without a model card"
+    card = path.with_suffix(".md").read_text("utf-8")
+    training = classifier.card.training
+    figures = (training["clean_accuracy"], *training["robust_accuracies"].values())
+    assert all(f"{figure:.1%}" in card for figure in figures)
 
 
 def test_all_bundled_classifiers_are_documented() -> None:
@@ -105,6 +108,14 @@ def test_a_classifier_survives_saving(saved: Path) -> None:
     assert torch.equal(first(pictures), second(pictures))
     assert {tensor.dtype for tensor in load_file(again).values()} == {torch.float16}
     assert sorted(saved.parent.iterdir()) == [again, saved]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_a_saved_classifier_may_be_read_by_whoever_may_read_new_files(saved: Path) -> None:
+    other = saved.with_name("other.txt")
+    other.touch()
+    save_classifier(load_classifier(saved), saved)
+    assert saved.stat().st_mode == other.stat().st_mode
 
 
 def test_half_precision_on_disk_changes_little(

@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.inception import DUAL, generate_into, inception_figures
 from benchmarks.inpainting import BASELINES, square_holes
 from benchmarks.judge import frechet_distance
-from benchmarks.measures import Pictures, Table, climbed, psnr, ssim
+from benchmarks.measures import Pictures, Table, climbed, grid, psnr, ssim
 from benchmarks.upsampling import RESAMPLERS, off_input, resampled
 from robust_synthesis.models import RobustClassifier
 from robust_synthesis.synthesis import Mix
@@ -195,3 +195,11 @@ def test_the_table_is_markdown(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0] == "**Things**"
     assert lines[4:] == ["| paper    |     60 |  97.5% |", "| real     |      0 |      - |"]
     assert len({line.count("|") for line in lines[2:]}) == 1
+
+
+def test_a_grid_of_two_pixels_is_told_from_noise() -> None:
+    noise = torch.rand(64, 3, 48, 48, generator=torch.Generator().manual_seed(0))
+    columns = torch.arange(48).remainder(2).float()
+    lattice = columns[:, None] * columns
+    assert 0.7 < grid(noise) < 1.4
+    assert grid(0.8 * noise + 0.2 * lattice) > 5

@@ -102,6 +102,7 @@ def _recipe(summary: str, widths: list[int], blocks: list[int], **settings: Any)
         "blocks": blocks,
         "stem_stride": 2,
         "activation": "silu",
+        "downsampling": "even",
     }
     return Recipe(summary=summary, architecture=architecture, **settings)
 
@@ -114,8 +115,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             [1, 1, 1, 1, 1],
             input_size=96,
             attack=Attack("l2", 1.5, 2, 0.94),
-            pictures=500_000,
-            most_epochs=100,
+            pictures=260_000,
+            most_epochs=50,
         ),
         "good": _recipe(
             "half as wide again, and attacked harder; a night on two CPU cores, minutes on a GPU",
