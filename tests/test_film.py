@@ -50,7 +50,7 @@ def node(request: pytest.FixtureRequest, pack: ModuleType, classifier: Any) -> N
                 classifier, image, 2, "sea", {**goal, "consistent": True}, animate=animate
             ),
             "paint": lambda: pack.RobustActivationPaint.execute(
-                classifier, image, mask, "282", 1.0, {**CLIMB, **MASKED}, animate=animate
+                classifier, image, mask, "137", 1.0, {**CLIMB, **MASKED}, animate=animate
             ),
         }[request.param]().result
         return result

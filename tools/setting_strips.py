@@ -45,6 +45,7 @@ Box = tuple[int, int, int, int]
 Row = list[Tile]
 HOLE: Box = (276, 30, 476, 230)
 LAKE: Box = (128, 128, 384, 384)
+WAVES = "137:1, 185:1"
 
 
 @cache
@@ -124,7 +125,7 @@ def inpaint_rows() -> dict[str, list[Row]]:
 def paint_rows() -> dict[str, list[Row]]:
     canvas, picture, lake = classifier("canvas"), read(ASSETS / "mountain.png"), brush(0)
 
-    def draw(settings: Any, feature: str = "282", strength: float = 1.0) -> Tensor:
+    def draw(settings: Any, feature: str = WAVES, strength: float = 1.0) -> Tensor:
         weights = parse_feature_expression(feature, canvas.feature_count).vector(canvas.feature_count)
         return paint(canvas, picture, lake, weights, strength, settings)
 
@@ -132,7 +133,7 @@ def paint_rows() -> dict[str, list[Row]]:
     sketch = read(ASSETS / "church-sketch.png")
     found = region_features(canvas, sketch, torch.ones_like(sketch[:, :1]))[0].topk(3)
     reference = ", ".join(f"{i}:{v:.3f}" for v, i in zip(found.values.tolist(), found.indices.tolist(), strict=True))
-    features = ("282", "31", "96", "30", "194", "161", "263", "282:1, 31:0.7")
+    features = (WAVES, "160", "58", "60", "27", "220", "343", "160:1, 58:1")
     painted = [tile(f"feature {feature}", draw(default, feature), LAKE) for feature in features]
     return {
         "paint": [
