@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robust_synthesis.models import RobustClassifier, load_classifier
+from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
 from robust_synthesis.models.architectures import build_network
 from robust_synthesis.training import (
     RECIPES,
@@ -36,6 +36,7 @@ from robust_synthesis.training.attack import attacked
 from robust_synthesis.training.data import Pictures
 from robust_synthesis.training.evaluation import accuracy
 from robust_synthesis.training.saved_state import read_state
+from robust_synthesis.training.trainer import Trainer
 from tests.pictures_to_train_on import TINY, make_folder
 from tools.paths import ROOT
 
@@ -124,6 +125,16 @@ def test_every_recipe_can_be_cooked(name: str) -> None:
         assert 1 <= recipe.epochs(count) <= recipe.most_epochs
         assert 1 <= recipe.batch(count) <= min(count, recipe.batch_size)
     assert recipe.batch(13_000) == recipe.batch_size
+
+
+def test_few_pictures_begin_with_what_a_bundled_classifier_has_learned(data: TrainingData) -> None:
+    recipe = replace(RECIPES["quick"], input_size=TINY.input_size)
+    ours = Trainer(data.train, data.labels, recipe, 1, CPU).network.state_dict()
+    canvas = load_classifier(bundled_classifiers()["canvas"]).network.state_dict()
+    same = {name for name, tensor in canvas.items() if torch.equal(tensor, ours[name])}
+    assert {"conv1.weight", "layer1.0.conv1.weight", "layer3.0.conv2.weight", "layer3.0.bn2.running_mean"} <= same
+    assert not {"layer4.0.conv1.weight", "fc.weight"} & same
+    assert recipe.begins_with(13_000) == ""
 
 
 def test_a_longer_attack_and_a_larger_ball_leave_less(data: TrainingData, place: Place) -> None:

@@ -25,12 +25,13 @@ def write_card(classifier: RobustClassifier, path: Path) -> None:
     norm = {"l2": "L2", "linf": "L-infinity"}[training["norm"]]
     network = ", ".join(f"{key} {value}" for key, value in card.architecture.items() if key != "name")
     robust = "; ".join(f"{share:.1%} at {epsilon}" for epsilon, share in training["robust_accuracies"].items())
+    start = f"; its first stages began as those of `{training['began_with']}`" if training["began_with"] else ""
     rows = {
         "Classes": ", ".join(classifier.labels),
         "Architecture": f"`{card.architecture['name']}` ({network}), {parameters / 1e6:.2f} M parameters, "
         f"{card.input_size} x {card.input_size} pixels",
         "Training": f"adversarial, {norm} epsilon {training['epsilon']:g}, {training['pgd_steps']} PGD steps; "
-        f"{training['epochs']} epochs, {training['minutes']:.0f} minutes on {training['device']}",
+        f"{training['epochs']} epochs, {training['minutes']:.0f} minutes on {training['device']}{start}",
         f"Clean accuracy ({training['measured_on']})": f"{training['clean_accuracy']:.1%}",
         f"Robust accuracy ({training['measured_on']}, {training['attack']})": robust,
         "Class seeds": "none"
@@ -41,10 +42,11 @@ def write_card(classifier: RobustClassifier, path: Path) -> None:
     }
     lines = [f"# {card.title}", "", f"`{path.with_suffix('.safetensors').name}`", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in rows.items()]
+    start_terms = f", and those of `{training['began_with']}`" if training["began_with"] else ""
     lines += [
         "",
-        "The weights carry their pictures' terms. It knows no other classes than these, sees a picture as one of them "
-        "whatever it shows, and should decide nothing about anybody.",
+        f"The weights carry their pictures' terms{start_terms}. It knows no other classes than these, sees a picture "
+        "as one of them whatever it shows, and should decide nothing about anybody.",
         "",
     ]
     path.write_text("\n".join(lines), "utf-8")

@@ -12,6 +12,7 @@ from ..synthesis.constraints import Constraint, NormName
 STEPS_AN_EPOCH, SMALLEST_BATCH = 20, 16
 FEW = 5000
 """Training pictures."""
+FIRST_STAGES = 3
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,9 @@ class Recipe:
     colour: float = 0.0
     """By which share brightness, contrast and saturation may change."""
     seed: int = 0
+    start: str = ""
+    """The bundled classifier whose first stages a network for few pictures begins with; empty: random weights.
+    What robust features have been learned on other pictures is a good start (Salman et al., arXiv 2007.08489)."""
 
     def epochs(self, count: int) -> int:
         """How often each of so many training pictures is shown."""
@@ -90,9 +94,15 @@ class Recipe:
         return min(size, count)
 
     def network(self, count: int) -> dict[str, Any]:
-        """The architecture for so many training pictures: half as wide for few, which it would learn by heart."""
+        """The architecture for so many training pictures: half as wide in the end for few, which it would learn by
+        heart."""
         widths = self.architecture["widths"]
-        return {**self.architecture, "widths": [width // 2 for width in widths] if count < FEW else list(widths)}
+        narrow = [*widths[:FIRST_STAGES], *(width // 2 for width in widths[FIRST_STAGES:])]
+        return {**self.architecture, "widths": narrow if count < FEW else list(widths)}
+
+    def begins_with(self, count: int) -> str:
+        """The bundled classifier that a network for so many training pictures begins with; empty: none."""
+        return self.start if count < FEW else ""
 
 
 def _recipe(summary: str, widths: list[int], blocks: list[int], **settings: Any) -> Recipe:
@@ -116,7 +126,8 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             input_size=96,
             attack=Attack("l2", 1.5, 2, 0.94),
             pictures=260_000,
-            most_epochs=50,
+            most_epochs=20,
+            start="canvas",
         ),
         "good": _recipe(
             "half as wide again, and attacked harder; a night on two CPU cores, minutes on a GPU",

@@ -13,7 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from ..models import ClassifierCard, ClassSeeds, RobustClassifier, made_fast, native_bfloat16
+from ..models import (
+    ClassifierCard,
+    ClassSeeds,
+    RobustClassifier,
+    bundled_classifiers,
+    load_classifier,
+    made_fast,
+    native_bfloat16,
+)
 from ..models.architectures import build_network
 from ..models.network import ClimbableNetwork
 from .attack import attacked
@@ -48,6 +56,9 @@ class Trainer:
         self.card = ClassifierCard("", architecture, labels, recipe.input_size, MEAN, STD)
         with seeded(recipe.seed, device):
             network = build_network(architecture, len(labels))
+        start = recipe.begins_with(len(pictures))
+        if start:
+            _take_over(network, load_classifier(bundled_classifiers()[start]).network)
         # Batch norm's backward pass on Apple's GPU is wrong in this layout (pytorch issue 175189).
         self.layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
         self.network = network.to(device).to(memory_format=self.layout)
@@ -135,6 +146,13 @@ class Trainer:
                     kept.lerp_(now, 1 - decay)
                 else:
                     kept.copy_(now)
+
+
+def _take_over(network: nn.Module, other: nn.Module) -> None:
+    """Give a network the weights of another one where they fit."""
+    own = network.state_dict()
+    fitting = {name: tensor for name, tensor in other.state_dict().items() if tensor.shape == own[name].shape}
+    network.load_state_dict(fitting, strict=False)
 
 
 def training_precision(device: torch.device) -> torch.dtype:
