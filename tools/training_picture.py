@@ -24,7 +24,7 @@ from .paths import ROOT
 from .pictures import ASSETS, HELP, Tile, image, read, save, sheet
 
 BUILD = ROOT / "build"
-EPOCHS, EPSILON = 60, 8.0
+EPOCHS, EPSILON = 30, 8.0
 """As in the example train-your-own."""
 ON_THE_WAY = (0.0, 0.15, 0.5)
 """Shares of the training."""

@@ -37,7 +37,7 @@ is attacked harder has to be learned more boldly. Classes that look alike want m
             "RobustTrainClassifier",
             (450, 40),
             (340, 740),
-            values={"folder": "robust_patterns", "recipe": "quick", "epochs": 60, "name": "patterns", "epsilon": 8.0},
+            values={"folder": "robust_patterns", "recipe": "quick", "epochs": 30, "name": "patterns", "epsilon": 8.0},
         ),
         Node(
             "seed",
