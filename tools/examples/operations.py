@@ -187,7 +187,7 @@ the meadow becomes a lake, the slope a forest, and something floats in the sky.
 
 ### Try this
 1. Press **Run**, and watch the three previews.
-2. Change a **feature**: 27 grows fur, 180 spaniels, 220 the edge of a glacier, 343 rows of windows. *canvas*
+2. Change a **feature**: 27 grows fur, 180 spaniels, 220 the edge of a glacier, 343 facades. *canvas*
    has 0 to 383.
 3. Mix them, as the first two brushes do: **60:1, 202:1**. A minus paints a feature away.
 4. Your own brushes: the masks are the red, green and blue parts of *robust_brushes.png*; load another, or use
