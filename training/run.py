@@ -361,4 +361,5 @@ def _said(what: str) -> Iterator[None]:
 def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    return f"{torch.get_num_threads()} CPU cores" if device.type == "cpu" else device.type
+    cores = torch.get_num_threads()
+    return f"{cores} CPU core{'s' if cores > 1 else ''}" if device.type == "cpu" else device.type
