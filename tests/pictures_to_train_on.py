@@ -9,7 +9,7 @@ from PIL import Image
 
 from robust_synthesis.training import Attack, Recipe
 
-ARCHITECTURE = {"name": "narrow_resnet", "widths": [4, 6], "blocks": [1, 1], "stem_stride": 2, "activation": "silu"}
+ARCHITECTURE = {"name": "narrow_resnet", "widths": [2, 3], "blocks": [1, 1], "stem_stride": 2, "activation": "silu"}
 TINY = Recipe(
     summary="tiny",
     architecture=ARCHITECTURE,

@@ -45,7 +45,7 @@ def inpaint(pack: ModuleType, classifier: Any) -> Brush:
 
 @pytest.fixture
 def paint(pack: ModuleType, classifier: Any) -> Brush:
-    def run(image: Tensor, mask: Tensor, feature: str = "5:1, 12:0.5", **changes: Any) -> Tensor:
+    def run(image: Tensor, mask: Tensor, feature: str = "60:1, 160:0.5", **changes: Any) -> Tensor:
         given = {name: changes.pop(name) for name in ("reference", "reference_mask") if name in changes}
         strength = changes.pop("strength", 1.0)
         preset = CLIMB | changes

@@ -92,9 +92,9 @@ def test_an_attack_deceives_where_chance_does_not(canvas: RobustClassifier) -> N
     seen = canvas(images)
     classes = seen.argmax(1)
     before = F.cross_entropy(seen, classes)
-    found = canvas(attacked(canvas, images, classes, Attack("l2", 2.0, 5, 0.4)))
+    found = canvas(attacked(canvas, images, classes, Attack("l2", 4.0, 5, 0.4)))
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(1))
-    moved = (images + 2.0 * noise / noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1)).clamp(0, 1)
+    moved = (images + 4.0 * noise / noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1)).clamp(0, 1)
     assert F.cross_entropy(found, classes) > before + 1
     assert F.cross_entropy(canvas(moved), classes) < before + 0.1
 
