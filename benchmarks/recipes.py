@@ -42,6 +42,7 @@ BASE = replace(
     input_size=SIZE,
     attack=replace(QUICK.attack, epsilon=1.0),
     averaging=0.995,
+    start="",
     crop_padding=6,
     smallest_crop=1.0,
 )

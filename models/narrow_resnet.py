@@ -25,8 +25,9 @@ class EvenConv2d(nn.Conv2d):
         super().__init__(channels, width, 4, 2, 1, bias=False)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
-        height, width = input.shape[-2:]
-        return super().forward(F.pad(input, (0, width % 2, 0, height % 2)))
+        missing = (0, input.shape[-1] % 2, 0, input.shape[-2] % 2)
+        # Padding by nothing is a copy.
+        return super().forward(F.pad(input, missing) if any(missing) else input)
 
 
 def _convolution(channels: int, width: int, stride: int, even: bool) -> nn.Conv2d:

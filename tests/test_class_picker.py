@@ -321,9 +321,9 @@ def test_a_string_of_another_node_has_no_list(seeded: Editor) -> None:
     expect(seeded.options).to_have_count(0)
 
 
+# The canvas asks for a promoted text in a dialog of its own.
+@pytest.mark.parametrize("opened", [True], indirect=True, ids=["vue"])
 def test_a_class_may_be_chosen_on_a_subgraph(seeded: Editor) -> None:
-    if not seeded.vue_nodes:
-        pytest.skip("the canvas asks for a promoted text in a dialog of its own")
     seeded.page.evaluate(
         """() => {
             const seed = app.graph.nodes.find((node) => node.type === 'RobustClassSeed')

@@ -33,6 +33,7 @@ from robust_synthesis.training import (
     train,
 )
 from robust_synthesis.training.attack import attacked
+from robust_synthesis.training.card import write_card
 from robust_synthesis.training.data import Pictures
 from robust_synthesis.training.evaluation import accuracy
 from robust_synthesis.training.saved_state import read_state
@@ -135,6 +136,16 @@ def test_few_pictures_begin_with_what_a_bundled_classifier_has_learned(data: Tra
     assert {"conv1.weight", "layer1.0.conv1.weight", "layer3.0.conv2.weight", "layer3.0.bn2.running_mean"} <= same
     assert not {"layer4.0.conv1.weight", "fc.weight"} & same
     assert recipe.begins_with(13_000) == ""
+
+
+def test_a_card_says_whose_terms_it_carries(data: TrainingData, place: Place) -> None:
+    classifier, card = run(data, place), place.result.with_suffix(".md")
+    assert "canvas" not in card.read_text("utf-8")
+    training = {**classifier.card.training, "began_with": "canvas"}
+    classifier.card = replace(classifier.card, training=training)
+    write_card(classifier, card)
+    assert "its first stages began as those of `canvas`" in card.read_text("utf-8")
+    assert "their pictures' terms, and those of `canvas`" in card.read_text("utf-8")
 
 
 def test_a_longer_attack_and_a_larger_ball_leave_less(data: TrainingData, place: Place) -> None:
@@ -301,8 +312,7 @@ def test_a_training_that_diverges_says_so_and_keeps_what_was_good(data: Training
 
 
 def test_a_full_disk_costs_nothing_that_was_saved(data: TrainingData, place: Place, tmp_path: Path) -> None:
-    resource = pytest.importorskip("resource", reason="file size limits are POSIX's")
-    assert resource
+    pytest.importorskip("resource", reason="file size limits are POSIX's")
     with pytest.raises(KeyboardInterrupt):
         run(data, place, stop_after=5)
     before = {path: path.read_bytes() for path in (place.result, place.state)}

@@ -172,15 +172,15 @@ def test_an_enlarged_picture_shows_more_of_the_class_than_a_blurry_one(
     canvas: RobustClassifier, side: int, factor: int
 ) -> None:
     assert canvas.seeds is not None
-    for name in ("church", "sea"):
+    for name in ("forest", "gas pump"):
         mix = parse_class_expression(name, canvas.labels)
         images = class_seeds(canvas.seeds, mix, side, side, [0])
         blurry = resized(images, (side * factor, side * factor))
 
         result = upsample(canvas, images, factor, mix, UPSAMPLE_PRESET)
 
-        index = canvas.labels.index(name)
-        assert logits(canvas, result)[0, index] > logits(canvas, blurry)[0, index]
+        index = mix.weights[0][0]
+        assert logits(canvas, result)[0, index] > logits(canvas, blurry)[0, index] + 0.3
 
 
 def test_without_a_class_each_picture_climbs_to_what_it_already_shows(canvas: RobustClassifier) -> None:

@@ -25,7 +25,8 @@ def write_card(classifier: RobustClassifier, path: Path) -> None:
     norm = {"l2": "L2", "linf": "L-infinity"}[training["norm"]]
     network = ", ".join(f"{key} {value}" for key, value in card.architecture.items() if key != "name")
     robust = "; ".join(f"{share:.1%} at {epsilon}" for epsilon, share in training["robust_accuracies"].items())
-    start = f"; its first stages began as those of `{training['began_with']}`" if training["began_with"] else ""
+    begun = training["began_with"]
+    start = f"; its first stages began as those of `{begun}`" if begun else ""
     rows = {
         "Classes": ", ".join(classifier.labels),
         "Architecture": f"`{card.architecture['name']}` ({network}), {parameters / 1e6:.2f} M parameters, "
@@ -42,7 +43,7 @@ def write_card(classifier: RobustClassifier, path: Path) -> None:
     }
     lines = [f"# {card.title}", "", f"`{path.with_suffix('.safetensors').name}`", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in rows.items()]
-    start_terms = f", and those of `{training['began_with']}`" if training["began_with"] else ""
+    start_terms = f", and those of `{begun}`" if begun else ""
     lines += [
         "",
         f"The weights carry their pictures' terms{start_terms}. It knows no other classes than these, sees a picture "

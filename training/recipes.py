@@ -12,7 +12,8 @@ from ..synthesis.constraints import Constraint, NormName
 STEPS_AN_EPOCH, SMALLEST_BATCH = 20, 16
 FEW = 5000
 """Training pictures."""
-FIRST_STAGES = 3
+WIDE_STAGES = 3
+"""Of a network for few pictures, the first ones."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Recipe:
         """The architecture for so many training pictures: half as wide in the end for few, which it would learn by
         heart."""
         widths = self.architecture["widths"]
-        narrow = [*widths[:FIRST_STAGES], *(width // 2 for width in widths[FIRST_STAGES:])]
+        narrow = [*widths[:WIDE_STAGES], *(width // 2 for width in widths[WIDE_STAGES:])]
         return {**self.architecture, "widths": narrow if count < FEW else list(widths)}
 
     def begins_with(self, count: int) -> str:

@@ -27,10 +27,12 @@ from ..models.network import ClimbableNetwork
 from .attack import attacked
 from .data import Pictures
 from .randomness import seeded
-from .recipes import Recipe
+from .recipes import WIDE_STAGES, Recipe
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _MORE_SEEDS = 0x9E3779B1
+FIRST_STAGES = ("conv1.", "bn1.", *(f"layer{stage}." for stage in range(1, WIDE_STAGES + 1)))
+"""How the names of the weights begin that a start gives."""
 
 
 class Trainer:
@@ -58,7 +60,9 @@ class Trainer:
             network = build_network(architecture, len(labels))
         start = recipe.begins_with(len(pictures))
         if start:
-            _take_over(network, load_classifier(bundled_classifiers()[start]).network)
+            known = load_classifier(bundled_classifiers()[start]).network.state_dict()
+            first = {name: tensor for name, tensor in known.items() if name.startswith(FIRST_STAGES)}
+            network.load_state_dict(first, strict=False)
         # Batch norm's backward pass on Apple's GPU is wrong in this layout (pytorch issue 175189).
         self.layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
         self.network = network.to(device).to(memory_format=self.layout)
@@ -146,13 +150,6 @@ class Trainer:
                     kept.lerp_(now, 1 - decay)
                 else:
                     kept.copy_(now)
-
-
-def _take_over(network: nn.Module, other: nn.Module) -> None:
-    """Give a network the weights of another one where they fit."""
-    own = network.state_dict()
-    fitting = {name: tensor for name, tensor in other.state_dict().items() if tensor.shape == own[name].shape}
-    network.load_state_dict(fitting, strict=False)
 
 
 def training_precision(device: torch.device) -> torch.dtype:
