@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from .architectures import ArchitectureError, build_network
@@ -124,8 +124,15 @@ def write_whole(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
         # Without the extension: a list of classifiers made meanwhile must not show it.
         whole = Path(folder) / "whole"
-        # The library's own writing makes files that no other user of the machine may read.
-        whole.write_bytes(save(dict(tensors), metadata=dict(metadata)))
+        whole.touch()
+        mode = whole.stat().st_mode
+        try:
+            save_file(dict(tensors), whole, metadata=dict(metadata))
+        except SafetensorError as error:
+            # It has the system's error only in its words.
+            raise OSError(f"{path} could not be written: {error}") from error
+        # The library's files are for their owner alone.
+        whole.chmod(mode)
         whole.replace(path)
 
 
