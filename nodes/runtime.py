@@ -220,6 +220,8 @@ def train_classifier(folder: str, recipe: Recipe, epochs: int | None, name: str)
         data = read_data(source, recipe.input_size, _reading())
         if data.unreadable:
             say(f"Left out, because they cannot be read: {some(data.unreadable)}")
+        if data.copies:
+            say(f"Left out, because they are copies of other pictures: {some(data.copies)}")
         # They could hold all of a GPU's memory.
         mm.unload_all_models()
         for result in _numbered(wanted):

@@ -23,6 +23,7 @@ TINY = Recipe(
     crop_padding=2,
     smallest_crop=0.8,
     colour=0.1,
+    cut_mix=0.3,
 )
 COLOURS = {"red": (200, 60, 50), "green": (60, 170, 70), "blue": (50, 80, 200)}
 
@@ -34,10 +35,10 @@ def picture(colour: str, number: int, size: tuple[int, int] = (32, 24)) -> Image
     return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
 
 
-def make_folder(place: Path, *colours: str, each: int = 20) -> Path:
-    """A folder of class folders, with so many pictures in each."""
+def make_folder(place: Path, *colours: str, each: int = 20, first: int = 0) -> Path:
+    """A folder of class folders, with so many pictures in each, of this number and the following ones."""
     for colour in colours:
         (place / colour).mkdir(parents=True)
-        for number in range(each):
+        for number in range(first, first + each):
             picture(colour, number).save(place / colour / f"{number:02}.png")
     return place

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import zipfile
 from pathlib import Path
@@ -61,7 +60,7 @@ def test_a_zip_gives_what_its_folder_gives(folder: Path, inside: str) -> None:
 
 def test_train_and_test_are_kept_apart(tmp_path: Path) -> None:
     make_folder(tmp_path / "train", "red", "blue")
-    make_folder(tmp_path / "test", "red", "blue", each=3)
+    make_folder(tmp_path / "test", "red", "blue", each=3, first=50)
     data = read(tmp_path)
     assert data.labels == ("blue", "red")
     assert data.test is not None
@@ -98,6 +97,38 @@ def test_damaged_pictures_are_left_out_and_named(folder: Path) -> None:
     data = read(folder)
     assert data.unreadable == ("green/no.jpg", "red/cut.png")
     assert len(data.train) + len(data.validation) == 40
+
+
+def test_each_picture_is_taken_once(folder: Path) -> None:
+    for label in ("red", "green"):
+        shutil.copy(folder / label / "03.png", folder / label / "again.png")
+    data = read(folder)
+    assert data.copies == ("green/again.png", "red/again.png")
+    assert len(data.train) + len(data.validation) == 40
+
+
+def test_a_picture_of_two_classes_is_of_neither(folder: Path) -> None:
+    shutil.copy(folder / "red" / "03.png", folder / "green" / "other.png")
+    data = read(folder)
+    assert data.copies == ("green/other.png", "red/03.png")
+    assert len(data.train) + len(data.validation) == 39
+
+
+def test_what_is_tested_is_not_learned(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train", "red", "blue")
+    make_folder(tmp_path / "test", "red", "blue", each=3, first=18)
+    data = read(tmp_path)
+    assert data.test is not None
+    assert len(data.test) == 6
+    assert data.copies == ("blue/18.png", "blue/19.png", "red/18.png", "red/19.png")
+    assert len(data.train) + len(data.validation) == 36
+
+
+def test_a_class_of_one_picture_and_its_copies(folder: Path) -> None:
+    for path in (folder / "red").iterdir():
+        picture("red", 0).save(path)
+    with pytest.raises(DataError, match=r"too few pictures of red \(1\).*copies of other pictures: red/01.png"):
+        read(folder)
 
 
 def fill(folder: Path, name: str, count: int) -> None:
@@ -192,10 +223,12 @@ def test_a_damaged_zip_and_a_locked_one(folder: Path) -> None:
 
 def test_sixteen_bits_are_not_white(folder: Path) -> None:
     grey = np.full((20, 20), 0x8000, np.uint16)
-    for path in (folder / "green").iterdir():
+    for number, path in enumerate((folder / "green").iterdir()):
+        # No copies.
+        grey[0, 0] = number << 8
         Image.fromarray(grey).save(path)
     data = read(folder)
-    green = data.train.images[data.train.classes == 0]
+    green = data.train.images[data.train.classes == 0][..., 8:, 8:]
     assert green.min() == green.max() == 127
 
 
@@ -224,13 +257,12 @@ def test_a_large_photo_is_cut_to_its_middle_square(folder: Path) -> None:
     # Red at both sides, green in the middle square.
     pixels = np.zeros((600, 1200, 3), np.uint8)
     pixels[..., 0] = 255
-    pixels[:, 300:900] = (0, 255, 0)
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "JPEG", quality=95)
-    for path in (folder / "green").iterdir():
-        path.with_suffix(".jpg").write_bytes(content.getvalue())
+    for number, path in enumerate(sorted((folder / "green").iterdir())):
+        # No copies.
+        pixels[:, 300:900] = (0, 255 - number, 0)
+        Image.fromarray(pixels).save(path.with_suffix(".jpg"), quality=95)
         path.unlink()
     data = read(folder)
     green = data.train.images[data.train.classes == 0].float()
-    assert green[:, 1].min() > 220
+    assert green[:, 1].min() > 200
     assert green[:, 0].max() < 60

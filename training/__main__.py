@@ -59,6 +59,8 @@ def main() -> int:
         )
         if data.unreadable:
             print(f"Left out, because they cannot be read: {some(data.unreadable)}")
+        if data.copies:
+            print(f"Left out, because they are copies of other pictures: {some(data.copies)}")
         classifier = train(data, recipe, place, about, device, arguments.epochs, _Reporter(stop))
     except (ValueError, RunError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)

@@ -65,6 +65,10 @@ class TrainingData:
     """For the last report only; None where there is no folder of that name."""
     unreadable: tuple[str, ...]
     """The files that are no pictures that can be read, and were left out."""
+    copies: tuple[str, ...]
+    """The files that were left out because they show, to the pixel, what another does: all but one of a class; all
+    where two classes have the picture, because only one can be right; and what is in `test`, too, so that nothing is
+    measured with what was learned."""
 
     @property
     def digest(self) -> str:
@@ -81,7 +85,8 @@ def read_data(source: Path, size: int, report: Report | None = None) -> Training
 
     It may hold the class folders, or the folders `train` and `test` with the class folders in each. Pictures are cut
     to their middle square, reduced (or enlarged) to `size` by Lanczos; transparency is flattened onto white; of a
-    moving picture the first frame is taken. The validation pictures are the same each time.
+    moving picture the first frame is taken. Each picture is taken once. The validation pictures are the same each
+    time.
 
     Args:
         source: the folder or the zip file.
@@ -103,8 +108,12 @@ def read_data(source: Path, size: int, report: Report | None = None) -> Training
             raise DataError(f"The folders 'train' and 'test' of '{source.name}' do not have the same classes: {odd}.")
         test_files = {label: _files(folder) for label, folder in zip(labels, test_folders, strict=True)}
     reader = _Reader(size, sum(map(len, [*files.values(), *test_files.values()])), report)
-    pictures, test = reader.read(files), reader.read(test_files) if test_files else None
-    _refuse_too_few(labels, pictures, reader.unreadable, source.name)
+    pictures, names = reader.read(files)
+    test = reader.read(test_files)[0] if test_files else None
+    kept = _once_each(pictures, test)
+    copies = tuple(name for name, keep in zip(names, kept.tolist(), strict=True) if not keep)
+    pictures = pictures[kept]
+    _refuse_too_few(labels, pictures, reader.unreadable, copies, source.name)
     if test is not None and not len(test):
         raise DataError(f"No picture in 'test' of '{source.name}' can be read: {some(reader.unreadable)}.")
     rows = torch.zeros(len(pictures), dtype=torch.bool)
@@ -113,7 +122,7 @@ def read_data(source: Path, size: int, report: Report | None = None) -> Training
     for index in range(len(labels)):
         own = (pictures.classes == index).nonzero().flatten()
         rows[own[torch.randperm(len(own), generator=generator)[: max(1, round(share * len(own)))]]] = True
-    return TrainingData(labels, pictures[~rows], pictures[rows], test, tuple(reader.unreadable))
+    return TrainingData(labels, pictures[~rows], pictures[rows], test, tuple(reader.unreadable), copies)
 
 
 def class_names(source: Path) -> tuple[str, ...]:
@@ -135,7 +144,7 @@ def read_split(source: Path, split: str, size: int) -> tuple[Pictures, tuple[str
     """
     labels, folders = _class_folders({place.name: place for place in _folders(_root(source))}[split], source.name)
     files = {label: _files(folder) for label, folder in zip(labels, folders, strict=True)}
-    return _Reader(size, sum(map(len, files.values())), None).read(files), labels
+    return _Reader(size, sum(map(len, files.values())), None).read(files)[0], labels
 
 
 def _root(source: Path) -> Traversable:
@@ -216,11 +225,32 @@ def _can_be_asked_for(label: str, index: int, labels: Sequence[str]) -> bool:
         return False
 
 
-def _refuse_too_few(labels: Sequence[str], pictures: Pictures, unreadable: Sequence[str], source: str) -> None:
+def _once_each(pictures: Pictures, test: Pictures | None) -> Tensor:
+    """Which pictures to keep, `[N]`: see `TrainingData.copies`."""
+    shown = [_content(image) for image in pictures.images]
+    tested = set() if test is None else {_content(image) for image in test.images}
+    classes: dict[bytes, set[int]] = {}
+    for content, index in zip(shown, pictures.classes.tolist(), strict=True):
+        classes.setdefault(content, set()).add(index)
+    kept: list[bool] = []
+    for content in shown:
+        kept.append(content not in tested and len(classes.get(content, ())) == 1)
+        classes.pop(content, None)
+    return torch.tensor(kept, dtype=torch.bool)
+
+
+def _content(image: Tensor) -> bytes:
+    return hashlib.sha256(image.numpy().tobytes()).digest()
+
+
+def _refuse_too_few(
+    labels: Sequence[str], pictures: Pictures, unreadable: Sequence[str], copies: Sequence[str], source: str
+) -> None:
     counts = torch.bincount(pictures.classes, minlength=len(labels)).tolist()
     few = [f"{label} ({count})" for label, count in zip(labels, counts, strict=True) if count < FEWEST_PICTURES]
     if few:
         broken = f" Not read, because they are damaged or no pictures: {some(unreadable)}." if unreadable else ""
+        broken += f" Not counted, because they are copies of other pictures: {some(copies)}." if copies else ""
         raise DataError(
             f"'{source}' has too few pictures of {some(few)}: a class needs {FEWEST_PICTURES} at the very least, and "
             f"looks good from a hundred or so.{broken}"
@@ -241,8 +271,10 @@ class _Reader:
         self.done = 0
         self.unreadable: list[str] = []
 
-    def read(self, files: Mapping[str, Sequence[Traversable]]) -> Pictures:
+    def read(self, files: Mapping[str, Sequence[Traversable]]) -> tuple[Pictures, list[str]]:
+        """The pictures that can be read, and their names."""
         images: list[Tensor] = []
+        names: list[str] = []
         classes: list[int] = []
         # Decoding lets go of Python's lock.
         with ThreadPoolExecutor() as pool:
@@ -250,16 +282,18 @@ class _Reader:
                 for index, (label, places) in enumerate(files.items()):
                     for place, picture in zip(places, pool.map(self._decoded, places), strict=True):
                         self._count()
+                        name = f"{label}/{place.name}"
                         if picture is None:
-                            self.unreadable.append(f"{label}/{place.name}")
+                            self.unreadable.append(name)
                         else:
                             images.append(picture)
+                            names.append(name)
                             classes.append(index)
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
         stacked = torch.stack(images) if images else torch.empty(0, 3, self.size, self.size, dtype=torch.uint8)
-        return Pictures(stacked, torch.tensor(classes, dtype=torch.int64))
+        return Pictures(stacked, torch.tensor(classes, dtype=torch.int64)), names
 
     def _count(self) -> None:
         self.done += 1
