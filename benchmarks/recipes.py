@@ -42,6 +42,7 @@ BASE = replace(
     input_size=SIZE,
     attack=replace(QUICK.attack, epsilon=1.0),
     averaging=0.995,
+    cut_mix=0.0,
     start="",
     crop_padding=6,
     smallest_crop=1.0,
@@ -59,7 +60,7 @@ def _attack(**changes: Any) -> dict[str, Any]:
 VARIATIONS: Mapping[str, Mapping[str, Any]] = {
     "base": {},
     "strided, 4 x 4": _network(downsampling="even"),
-    "blurred, then 3 x 3": _network(downsampling="blurred"),
+    "overlapping averages beside it": _network(downsampling="overlapping"),
     "epsilon 2": _attack(epsilon=2.0),
     "epsilon 0.5": _attack(epsilon=0.5),
     "cut-outs from half the area": {"smallest_crop": 0.5, "crop_padding": 0},
@@ -69,6 +70,7 @@ VARIATIONS: Mapping[str, Mapping[str, Any]] = {
     "no averaging": {"averaging": 0.0},
     "1 attack step": _attack(steps=1, step_share=1.25),
     "5 attack steps": _attack(steps=5, step_share=0.4),
+    "CutMix in half of the batches": {"cut_mix": 0.5},
     "label smoothing 0.1": {"label_smoothing": 0.1},
     "colours changed by 0.3": {"colour": 0.3},
 }
@@ -107,6 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="canvas-96.zip")
     parser.add_argument("--pictures", type=int, default=PICTURES, metavar="N", help="to train with, repeats counted")
+    parser.add_argument("--only", choices=VARIATIONS, nargs="+", default=VARIATIONS, metavar="NAME")
     parser.add_argument("--sheet", type=Path, default=Path(__file__).with_name("recipes.jpg"), metavar="FILE")
     arguments = parser.parse_args()
     judge, data = load_judge(arguments.data), read_data(arguments.data, SIZE)
@@ -117,8 +120,8 @@ def main() -> None:
     shown: list[Tensor] = []
     columns = {"minutes": ".1f", "clean": ".1%", "robust": ".1%", "judge": ".1%", "Frechet": ".2f", "grid": ".2f"}
     table = Table(f"{arguments.pictures} pictures of {SIZE} x {SIZE}, one change at a time", columns)
-    for name, changes in VARIATIONS.items():
-        recipe = replace(BASE, pictures=arguments.pictures, **changes)
+    for name in arguments.only:
+        recipe = replace(BASE, pictures=arguments.pictures, **VARIATIONS[name])
         classifier, minutes = trained(name, recipe, data)
         found = accuracy(classifier, data.validation, MEASURED_WITH)
         pictures = painted(classifier, starts)

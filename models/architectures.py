@@ -24,7 +24,7 @@ def build_network(architecture: Mapping[str, Any], classes: int) -> ClimbableNet
     Args:
         architecture: `name` and the hyperparameters of that name. `narrow_resnet` takes `widths` and `blocks`
             (lists of equal length), `stem_stride` (1 or 2), `activation` (silu, relu or gelu) and `downsampling` (how
-            it halves the size: strided, which is also meant where it is left out, even, or blurred); torchvision's
+            it halves the size: strided, which is also meant where it is left out, even, or overlapping); torchvision's
             names (`resnet50`) and `cifar_resnet18` to `152` take nothing.
         classes: the number of logits.
 

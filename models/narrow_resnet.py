@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from .network import ClimbableNetwork
 
-Downsampling = Literal["strided", "even", "blurred"]
-"""How a block halves the size: by a 3x3 or a 4x4 convolution of stride 2, or by overlapping averages before a 3x3 one.
+Downsampling = Literal["strided", "even", "overlapping"]
+"""How a block halves the size: by a 3x3 convolution of stride 2 or by a 4x4 one, beside averages of 2x2 pixels; or by a
+4x4 one beside averages that overlap.
 
 3x3 windows of stride 2 cover a pixel once, twice or four times, and so does the gradient weigh it: a grid. 4x4 windows
-cover every pixel four times (Odena et al., Deconvolution and Checkerboard Artifacts, Distill 2016).
+cover every pixel four times (Odena et al., Deconvolution and Checkerboard Artifacts, Distill 2016). Averages of 2x2
+pixels cover each once, and their gradient is a block; where they overlap, blocks melt into each other.
 """
 
 
@@ -36,8 +38,14 @@ def _convolution(channels: int, width: int, stride: int, even: bool) -> nn.Conv2
     return nn.Conv2d(channels, width, 3, stride, 1, bias=False)
 
 
+def _pool(overlapping: bool) -> nn.Module:
+    # ceil_mode: an odd side is rounded up, as by the convolutions.
+    pool = nn.AvgPool2d(2, ceil_mode=True)
+    return nn.Sequential(nn.AvgPool2d(3, 1, 1, count_include_pad=False), pool) if overlapping else pool
+
+
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut; where it halves the size, the shortcut averages."""
+    """Two convolutions and a shortcut; where it halves the size, the shortcut averages."""
 
     def __init__(
         self,
@@ -48,16 +56,12 @@ class BasicBlock(nn.Module):
         downsampling: Downsampling,
     ) -> None:
         super().__init__()
-        self.blurred = stride == 2 and downsampling == "blurred"
-        self.conv1 = _convolution(channels, width, 1 if self.blurred else stride, downsampling == "even")
+        self.conv1 = _convolution(channels, width, stride, downsampling != "strided")
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.activation = activation()
-        window, padding = (4, 1) if self.blurred else (2, 0)
-        # ceil_mode: an odd side is rounded up, as by the convolutions.
-        pool = nn.AvgPool2d(window, 2, padding, ceil_mode=True, count_include_pad=False)
-        self.pool = pool if stride == 2 else nn.Identity()
+        self.pool = _pool(downsampling == "overlapping") if stride == 2 else nn.Identity()
         self.downsample = (
             nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
             if stride == 2 or channels != width
@@ -65,9 +69,8 @@ class BasicBlock(nn.Module):
         )
 
     def before_activation(self, x: Tensor) -> Tensor:
-        small = self.pool(x)
-        y = self.activation(self.bn1(self.conv1(small if self.blurred else x)))
-        result: Tensor = self.bn2(self.conv2(y)) + self.downsample(small)
+        y = self.activation(self.bn1(self.conv1(x)))
+        result: Tensor = self.bn2(self.conv2(y)) + self.downsample(self.pool(x))
         return result
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,7 +94,7 @@ class NarrowResNet(ClimbableNetwork):
         downsampling: Downsampling,
     ) -> None:
         super().__init__()
-        self.conv1 = _convolution(3, widths[0], stem_stride, downsampling == "even")
+        self.conv1 = _convolution(3, widths[0], stem_stride, downsampling != "strided")
         self.bn1 = nn.BatchNorm2d(widths[0])
         self.activation = activation()
         self.stages: list[str] = []

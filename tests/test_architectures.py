@@ -48,6 +48,16 @@ def test_only_even_windows_cover_every_pixel_as_often(downsampling: str, even: b
     assert bool((inside == inside[0, 0, 0, 0]).all()) == even
 
 
+@pytest.mark.parametrize(("downsampling", "blocks"), [("even", True), ("overlapping", False)])
+def test_only_averages_that_overlap_leave_no_blocks(downsampling: str, blocks: bool) -> None:
+    pool = build_network(architecture(downsampling), 3).get_submodule("layer2.0.pool")
+    picture = torch.zeros(1, 1, 12, 12, requires_grad=True)
+    (pool(picture) * torch.rand(1, 1, 6, 6)).sum().backward()
+    assert picture.grad is not None
+    two_by_two = torch.nn.functional.pixel_unshuffle(picture.grad, 2)
+    assert bool((two_by_two == two_by_two[:, :1]).all()) == blocks
+
+
 def test_an_unknown_way_to_halve_is_refused() -> None:
-    with pytest.raises(ArchitectureError, match=r"unknown downsampling 'dilated' \(known: strided, even, blurred\)"):
+    with pytest.raises(ArchitectureError, match=r"unknown downsampling 'dilated' \(known: strided, even, over"):
         build_network(architecture("dilated"), 3)

@@ -20,7 +20,7 @@ def attacked(logits_of: See, images: Tensor, classes: Tensor, attack: Attack) ->
     Args:
         logits_of: a classifier.
         images: `[B, 3, H, W]` in [0, 1].
-        classes: `[B]`, what they show.
+        classes: `[B]`, what they show; or shares of classes `[B, classes]`, for an attack without restarts.
         attack: how.
 
     Returns:

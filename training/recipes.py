@@ -78,6 +78,9 @@ class Recipe:
     """The smallest share of a picture's area that is cut out and enlarged; 1: nothing is cut out."""
     colour: float = 0.0
     """By which share brightness, contrast and saturation may change."""
+    cut_mix: float = 0.0
+    """The share of batches in which a piece of each picture is cut from another, and that share of its class with it
+    (Yun et al., arXiv 1905.04899), against robust overfitting (Rebuffi et al., arXiv 2111.05328)."""
     seed: int = 0
     start: str = ""
     """The bundled classifier whose first stages a network for few pictures begins with; empty: random weights.
@@ -113,7 +116,7 @@ def _recipe(summary: str, widths: list[int], blocks: list[int], **settings: Any)
         "blocks": blocks,
         "stem_stride": 2,
         "activation": "silu",
-        "downsampling": "even",
+        "downsampling": "overlapping",
     }
     return Recipe(summary=summary, architecture=architecture, **settings)
 
@@ -126,8 +129,9 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             [1, 1, 1, 1, 1],
             input_size=96,
             attack=Attack("l2", 1.5, 2, 0.94),
-            pictures=260_000,
-            most_epochs=20,
+            pictures=400_000,
+            most_epochs=32,
+            cut_mix=0.5,
             start="canvas",
         ),
         "good": _recipe(

@@ -72,6 +72,7 @@ class Trainer:
         )
         self.precision = training_precision(device)
         self.augment = _augmentation(recipe)
+        self.cut_mix = v2.CutMix(num_classes=len(labels))
 
     @property
     def steps(self) -> int:
@@ -85,15 +86,18 @@ class Trainer:
         classes = batch.classes.to(self.device)
         with seeded(recipe.seed * _MORE_SEEDS + self.step, self.device):
             images = torch.stack([self.augment(image) for image in batch.images]).to(self.device).float() / 255
+            shares = F.one_hot(classes, len(self.card.labels)).float()
+            if torch.rand(()) < recipe.cut_mix:
+                images, shares = self.cut_mix(images, classes)
             ramp = min(1.0, (self.step + 1) / (self.steps * recipe.warm_up)) if recipe.warm_up else 1.0
             attack = replace(recipe.attack, epsilon=recipe.attack.epsilon * ramp)
-            images = attacked(self.fast(self.network), images, classes, attack)
+            images = attacked(self.fast(self.network), images, shares, attack)
         self.network.train()
         mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (MEAN, STD))
         mixed = self.precision != torch.float32
         with torch.autocast(self.device.type, self.precision) if mixed else contextlib.nullcontext():
             logits = self.network(((images - mean) / std).contiguous(memory_format=self.layout))
-        loss = F.cross_entropy(logits.float(), classes, label_smoothing=recipe.label_smoothing)
+        loss = F.cross_entropy(logits.float(), shares, label_smoothing=recipe.label_smoothing)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip_norm)
@@ -102,7 +106,7 @@ class Trainer:
         self.optimizer.step()
         self.step += 1
         self._average()
-        return float(loss.detach()), float((logits.argmax(1) == classes).float().mean())
+        return float(loss.detach()), float((logits.argmax(1) == shares.argmax(1)).float().mean())
 
     def fast(self, network: ClimbableNetwork) -> RobustClassifier:
         """A network as it is now, made fast to climb and to attack."""
