@@ -1,9 +1,9 @@
 """How robust classifiers of the same classes are, side by side, and what they paint from the same seeds.
 
-`python -m robust_synthesis.benchmarks.robustness DATA.zip ONE.safetensors OTHER.safetensors` measures on the `test`
-split, under PGD of our own and, where the Adversarial Robustness Toolbox is installed, under its Auto-PGD (Croce and
-Hein, arXiv 2003.01690), at half of epsilon, at epsilon and at twice of it. For that:
-`pip install adversarial-robustness-toolbox`.
+`python -m robust_synthesis.benchmarks.robustness DATA.zip ONE.safetensors OTHER.safetensors` measures on the pictures
+of the `test` split that are not in the `train` split too, under PGD of our own and, where the Adversarial Robustness
+Toolbox is installed, under its Auto-PGD (Croce and Hein, arXiv 2003.01690), at half of epsilon, at epsilon and at twice
+of it. For that: `pip install adversarial-robustness-toolbox`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torchvision.utils import make_grid
 from robust_synthesis.models import ClassSeeds, RobustClassifier, load_classifier, made_fast
 from robust_synthesis.synthesis import TRANSLATE_PRESETS, Mix, class_seeds, translate
 from robust_synthesis.training import Attack
-from robust_synthesis.training.data import Pictures, read_split
+from robust_synthesis.training.data import Pictures, once_each, read_split
 from robust_synthesis.training.evaluation import accuracy
 
 from .judge import BUILD, frechet_distance, load_judge
@@ -95,7 +95,8 @@ def main() -> None:
     classifiers = [made_fast(load_classifier(path)) for path in arguments.classifiers]
     if len({classifier.input_size for classifier in classifiers}) > 1:
         parser.error("the classifiers are of different input sizes")
-    test, _ = read_split(arguments.data, "test", classifiers[0].input_size)
+    test, train = (read_split(arguments.data, split, classifiers[0].input_size)[0] for split in ("test", "train"))
+    test = test[once_each(test, train)]
     epsilon = arguments.epsilon or classifiers[0].card.training["epsilon"]
     radii = (epsilon / 2, epsilon, 2 * epsilon)
     accuracies = {"clean": ".1%"} | {f"{how} {e:g}": ".1%" for e in radii for how in ("PGD", "APGD")}

@@ -110,7 +110,7 @@ def read_data(source: Path, size: int, report: Report | None = None) -> Training
     reader = _Reader(size, sum(map(len, [*files.values(), *test_files.values()])), report)
     pictures, names = reader.read(files)
     test = reader.read(test_files)[0] if test_files else None
-    kept = _once_each(pictures, test)
+    kept = once_each(pictures, test)
     copies = tuple(name for name, keep in zip(names, kept.tolist(), strict=True) if not keep)
     pictures = pictures[kept]
     _refuse_too_few(labels, pictures, reader.unreadable, copies, source.name)
@@ -225,16 +225,17 @@ def _can_be_asked_for(label: str, index: int, labels: Sequence[str]) -> bool:
         return False
 
 
-def _once_each(pictures: Pictures, test: Pictures | None) -> Tensor:
-    """Which pictures to keep, `[N]`: see `TrainingData.copies`."""
+def once_each(pictures: Pictures, others: Pictures | None) -> Tensor:
+    """Which pictures to keep, `[N]`, so that each is there once, in one class, and none of the others: see
+    `TrainingData.copies`."""
     shown = [_content(image) for image in pictures.images]
-    tested = set() if test is None else {_content(image) for image in test.images}
+    elsewhere = set() if others is None else {_content(image) for image in others.images}
     classes: dict[bytes, set[int]] = {}
     for content, index in zip(shown, pictures.classes.tolist(), strict=True):
         classes.setdefault(content, set()).add(index)
     kept: list[bool] = []
     for content in shown:
-        kept.append(content not in tested and len(classes.get(content, ())) == 1)
+        kept.append(content not in elsewhere and len(classes.get(content, ())) == 1)
         classes.pop(content, None)
     return torch.tensor(kept, dtype=torch.bool)
 
