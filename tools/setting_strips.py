@@ -45,7 +45,7 @@ Box = tuple[int, int, int, int]
 Row = list[Tile]
 HOLE: Box = (276, 30, 476, 230)
 LAKE: Box = (128, 128, 384, 384)
-WAVES = "60:1, 202:1"
+WAVES = "107:1, 366:0.5"
 
 
 @cache
@@ -133,7 +133,7 @@ def paint_rows() -> dict[str, list[Row]]:
     sketch = read(ASSETS / "church-sketch.png")
     found = region_features(canvas, sketch, torch.ones_like(sketch[:, :1]))[0].topk(3)
     reference = ", ".join(f"{i}:{v:.3f}" for v, i in zip(found.values.tolist(), found.indices.tolist(), strict=True))
-    features = ("60", "202", WAVES, "160", "58", "27", "220", "343")
+    features = ("107", "366", WAVES, "273", "331", "213", "319", "343")
     painted = [tile(f"feature {feature}", draw(default, feature), LAKE) for feature in features]
     return {
         "paint": [

@@ -187,9 +187,9 @@ the meadow becomes a lake, the slope a forest, and something floats in the sky.
 
 ### Try this
 1. Press **Run**, and watch the three previews.
-2. Change a **feature**: 27 grows fur, 180 spaniels, 220 the edge of a glacier, 343 facades. *canvas*
+2. Change a **feature**: 213 grows fur, 319 spaniels, 91 slopes, 343 facades. *canvas*
    has 0 to 383.
-3. Mix them, as the first two brushes do: **60:1, 202:1**. A minus paints a feature away.
+3. Mix them, as the first two brushes do: **107:1, 366:0.5**. A minus paints a feature away.
 4. Your own brushes: the masks are the red, green and blue parts of *robust_brushes.png*; load another, or use
    the Mask Editor.
 5. No number at hand? Wire a picture into **reference**, and what it shows is painted. Or see the example
@@ -202,11 +202,11 @@ Features are stubborn: each one paints what it knows, wherever you put it. Outsi
         _load(),
         _picture("picture", "mountain", (450, 190), (300, 330), "What to paint on"),
         _mask("red", "red", (810, 40), "Where the lake goes"),
-        _brush("lake", "60:1, 202:1", "picture", "red", (810, 460), 1.0, "Brush 1: a lake"),
+        _brush("lake", "107:1, 366:0.5", "picture", "red", (810, 460), 1.0, "Brush 1: a lake"),
         _mask("green", "green", (1150, 40), "Where the forest goes"),
-        _brush("forest", "160:1, 58:1", "lake", "green", (1150, 460), 1.0, "Brush 2: a forest"),
+        _brush("forest", "273:1, 331:0.5", "lake", "green", (1150, 460), 1.0, "Brush 2: a forest"),
         _mask("blue", "blue", (1490, 40), "Where the parachutes go"),
-        _brush("parachutes", "126:1, 61:1", "forest", "blue", (1490, 460), 1.0, "Brush 3: parachutes"),
+        _brush("parachutes", "329:1, 113:1", "forest", "blue", (1490, 460), 1.0, "Brush 3: parachutes"),
         Node("look 1", "PreviewImage", (1850, 40), (300, 250), "After brush 1", inputs={"images": ("lake", 0)}),
         Node("look 2", "PreviewImage", (1850, 380), (300, 250), "After brush 2", inputs={"images": ("forest", 0)}),
         _save("paint", "parachutes", (2180, 40), (620, 740), "After brush 3"),
@@ -452,7 +452,7 @@ One classifier, every operation. Take it apart: each coloured frame works by its
         _picture("picture", "mountain-hole", (450, 640), (300, 400), "A photo with a hole"),
         _inpaint((790, 640), (300, 420)),
         _mask("meadow", "red", (790, 1140), "Where the lake goes"),
-        _brush("lake", "60:1, 202:1", "inpaint", "meadow", (1130, 640), 1.0, "A lake"),
+        _brush("lake", "107:1, 366:0.5", "inpaint", "meadow", (1130, 640), 1.0, "A lake"),
         _translate("refine", "lake", (1130, 1050), {"preset": "refine"}, ""),
         _save("everything", "refine", (1470, 640), (420, 420), "Mended, painted, refined"),
         Node(
