@@ -133,7 +133,7 @@ def paint_rows() -> dict[str, list[Row]]:
     sketch = read(ASSETS / "church-sketch.png")
     found = region_features(canvas, sketch, torch.ones_like(sketch[:, :1]))[0].topk(3)
     reference = ", ".join(f"{i}:{v:.3f}" for v, i in zip(found.values.tolist(), found.indices.tolist(), strict=True))
-    features = ("107", "366", WAVES, "273", "331", "213", "319", "343")
+    features = ("366", "107", WAVES, "273", "331", "213", "319", "343")
     painted = [tile(f"feature {feature}", draw(default, feature), LAKE) for feature in features]
     return {
         "paint": [

@@ -40,7 +40,7 @@ larger width and height see the example *large*. The preview on the right is mer
                 "width": 96,
                 "height": 96,
                 "batch_size": 4,
-                "seed": 90,
+                "seed": 108,
                 "control_after_generate": "fixed",
                 "method": "class gaussian",
             },
