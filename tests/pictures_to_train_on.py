@@ -23,7 +23,7 @@ TINY = Recipe(
     crop_padding=2,
     smallest_crop=0.8,
     colour=0.1,
-    cut_mix=0.3,
+    few_cut_mix=0.3,
 )
 COLOURS = {"red": (200, 60, 50), "green": (60, 170, 70), "blue": (50, 80, 200)}
 

@@ -88,6 +88,15 @@ def test_an_attack_stays_in_its_ball_and_is_a_picture(
     assert found.max() <= 1
 
 
+def test_a_class_and_all_its_share_are_attacked_alike(tiny: RobustClassifier) -> None:
+    images, classes = torch.rand(4, 3, 24, 24), torch.tensor([0, 1, 2, 0])
+    found = []
+    for shown in (classes, F.one_hot(classes, len(tiny.labels)).float()):
+        torch.manual_seed(0)
+        found.append(attacked(tiny, images, shown, Attack("l2", 0.5, 3, 0.5)))
+    torch.testing.assert_close(*found)
+
+
 def test_an_attack_deceives_where_chance_does_not(canvas: RobustClassifier) -> None:
     images = torch.rand(6, 3, 96, 96, generator=torch.Generator().manual_seed(0))
     seen = canvas(images)
@@ -136,6 +145,22 @@ def test_few_pictures_begin_with_what_a_bundled_classifier_has_learned(data: Tra
     assert {"conv1.weight", "layer1.0.conv1.weight", "layer3.0.conv2.weight", "layer3.0.bn2.running_mean"} <= same
     assert not {"layer4.0.conv1.weight", "fc.weight"} & same
     assert recipe.begins_with(13_000) == ""
+
+
+def test_only_many_pictures_are_cut_together() -> None:
+    quick = RECIPES["quick"]
+    assert quick.mixing(100) == 0 < quick.mixing(12_000)
+
+
+def test_what_is_cut_together_is_learned(data: TrainingData) -> None:
+    """Half of one class and half of another is neither, so that the loss stays higher, and it is still learned."""
+    losses = []
+    for share in (0.0, 1.0):
+        recipe = replace(TINY, few_cut_mix=share)
+        trainer = Trainer(data.train, data.labels, recipe, 20, torch.device("cpu"))
+        losses.append([trainer.advance()[0] for _ in range(trainer.steps)])
+    plain, mixed = (sum(loss[-10:]) / 10 for loss in losses)
+    assert plain < mixed < sum(losses[1][:3]) / 3
 
 
 def test_a_card_says_whose_terms_it_carries(data: TrainingData, place: Place) -> None:
@@ -384,4 +409,7 @@ def test_the_command_says_what_is_wrong(tmp_path: Path) -> None:
     result = subprocess.run(wrong, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "Epsilon is -1" in result.stderr
     assert "Traceback" not in result.stderr
+    wrong = command(folder, tmp_path / "x", "--cut-mix", "50")
+    result = subprocess.run(wrong, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "--cut-mix 50.0: it must be from 0 to 1" in result.stderr
     assert not list(tmp_path.glob("x*"))

@@ -33,6 +33,12 @@ def main() -> int:
     parser.add_argument(
         "--epsilon", type=float, metavar="E", help="instead of the recipe's; smaller learns more easily"
     )
+    parser.add_argument(
+        "--cut-mix",
+        type=float,
+        metavar="SHARE",
+        help="of batches in which pictures are cut together; the recipe's by default",
+    )
     parser.add_argument("--title", help="for the model card; the name by default")
     parser.add_argument("--about-data", metavar="TEXT", help="where the pictures are from, and on what terms")
     parser.add_argument("--licence", default="", help="of the weights")
@@ -40,11 +46,15 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.epochs is not None and arguments.epochs < 1:
         parser.error(f"--epochs {arguments.epochs}: it must be 1 or more")
+    if arguments.cut_mix is not None and not 0 <= arguments.cut_mix <= 1:
+        parser.error(f"--cut-mix {arguments.cut_mix}: it must be from 0 to 1")
     recipe = RECIPES[arguments.recipe]
     stop = Stop()
     try:
         if arguments.epsilon is not None:
             recipe = replace(recipe, attack=replace(recipe.attack, epsilon=arguments.epsilon))
+        if arguments.cut_mix is not None:
+            recipe = replace(recipe, cut_mix=arguments.cut_mix, few_cut_mix=arguments.cut_mix)
         device = usable(arguments.device or fastest())
         # With its extension, so that a name with a dot in it stays whole.
         out = arguments.out or Path(arguments.data.stem)

@@ -81,6 +81,8 @@ class Recipe:
     cut_mix: float = 0.0
     """The share of batches in which a piece of each picture is cut from another, and that share of its class with it
     (Yun et al., arXiv 1905.04899), against robust overfitting (Rebuffi et al., arXiv 2111.05328)."""
+    few_cut_mix: float = 0.0
+    """The same for few pictures. Patterns and drawings that are learned soon anyway lose their shapes by it."""
     seed: int = 0
     start: str = ""
     """The bundled classifier whose first stages a network for few pictures begins with; empty: random weights.
@@ -103,6 +105,10 @@ class Recipe:
         widths = self.architecture["widths"]
         narrow = [*widths[:WIDE_STAGES], *(width // 2 for width in widths[WIDE_STAGES:])]
         return {**self.architecture, "widths": narrow if count < FEW else list(widths)}
+
+    def mixing(self, count: int) -> float:
+        """The share of batches to mix, of so many training pictures."""
+        return self.few_cut_mix if count < FEW else self.cut_mix
 
     def begins_with(self, count: int) -> str:
         """The bundled classifier that a network for so many training pictures begins with; empty: none."""

@@ -87,7 +87,7 @@ class Trainer:
         with seeded(recipe.seed * _MORE_SEEDS + self.step, self.device):
             images = torch.stack([self.augment(image) for image in batch.images]).to(self.device).float() / 255
             shares = F.one_hot(classes, len(self.card.labels)).float()
-            if torch.rand(()) < recipe.cut_mix:
+            if torch.rand(()) < recipe.mixing(len(self.pictures)):
                 images, shares = self.cut_mix(images, classes)
             ramp = min(1.0, (self.step + 1) / (self.steps * recipe.warm_up)) if recipe.warm_up else 1.0
             attack = replace(recipe.attack, epsilon=recipe.attack.epsilon * ramp)
