@@ -60,7 +60,7 @@ def _attack(**changes: Any) -> dict[str, Any]:
 VARIATIONS: Mapping[str, Mapping[str, Any]] = {
     "base": {},
     "strided, 4 x 4": _network(downsampling="even"),
-    "overlapping averages beside it": _network(downsampling="overlapping"),
+    "4 x 4, overlapping averages": _network(downsampling="overlapping"),
     "epsilon 2": _attack(epsilon=2.0),
     "epsilon 0.5": _attack(epsilon=0.5),
     "cut-outs from half the area": {"smallest_crop": 0.5, "crop_padding": 0},
@@ -110,7 +110,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="canvas-96.zip")
     parser.add_argument("--pictures", type=int, default=PICTURES, metavar="N", help="to train with, repeats counted")
     parser.add_argument("--only", choices=VARIATIONS, nargs="+", default=VARIATIONS, metavar="NAME")
-    parser.add_argument("--sheet", type=Path, default=Path(__file__).with_name("recipes.jpg"), metavar="FILE")
+    parser.add_argument("--sheet", type=Path, default=BUILD / "recipes.jpg", metavar="FILE")
     arguments = parser.parse_args()
     judge, data = load_judge(arguments.data), read_data(arguments.data, SIZE)
     large = read_data(arguments.data, judge.input_size).validation.images.float() / 255

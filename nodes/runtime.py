@@ -33,7 +33,6 @@ from ..models.hub import download
 from ..synthesis.ascent import Callback, Picture
 from ..synthesis.views import TILES_AT_ONCE, working_size
 from ..training import About, Place, Progress, Recipe, TakenError, class_names, read_data, train
-from ..training.data import some
 from ..training.samples import painted
 from .film import Film
 from .tensors import images_to_comfy
@@ -218,10 +217,8 @@ def train_classifier(folder: str, recipe: Recipe, epochs: int | None, name: str)
     source, wanted = input_folder(folder), _own_file(name)
     with torch.inference_mode(False), torch.enable_grad():
         data = read_data(source, recipe.input_size, _reading())
-        if data.unreadable:
-            say(f"Left out, because they cannot be read: {some(data.unreadable)}")
-        if data.copies:
-            say(f"Left out, because they are copies of other pictures: {some(data.copies)}")
+        if data.left_out:
+            say(data.left_out)
         # They could hold all of a GPU's memory.
         mm.unload_all_models()
         for result in _numbered(wanted):

@@ -118,6 +118,9 @@ def test_in_the_server_it_is_stopped_goes_on_and_is_used(server: ComfyServer) ->
     client = ComfyClient(server.url)
     make_folder(server.base / "input" / "colours", "red", "green")
     (server.base / "input" / "colours" / "red" / "broken.png").write_bytes(b"no picture")
+    shutil.copy(
+        server.base / "input" / "colours" / "red" / "00.png", server.base / "input" / "colours" / "red" / "a.png"
+    )
     settings = {"folder": "colours", "recipe": "quick", "epochs": 4, "name": "deep/colours"}
     prompt: Prompt = {TRAIN: {"class_type": "RobustTrainClassifier", "inputs": settings}}
     result_file = server.base / "models" / "robust_classifiers" / "deep" / "colours.safetensors"
@@ -145,7 +148,7 @@ def test_in_the_server_it_is_stopped_goes_on_and_is_used(server: ComfyServer) ->
     done = client.run(whole)
     told = done.messages()
     assert not any("Epoch 1 of 4" in text for text in told)
-    assert any("Left out, because they cannot be read: red/broken.png" in text for text in told)
+    assert any("because they cannot be read: red/broken.png\nLeft out, because they are copies" in t for t in told)
     assert any("Saved as colours.safetensors" in text for text in told)
     assert len(done.outputs[TRAIN]["images"]) == 16
     assert len(done.outputs["look"]["images"]) == 1

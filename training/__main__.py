@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 
 from . import RECIPES, About, Place, Progress, RunError, read_data, train
-from .data import some
 
 SAY_SECONDS = 15.0
 
@@ -67,10 +66,8 @@ def main() -> int:
         print(
             f"\n{len(data.labels)} classes, {len(data.train)} pictures to train and {len(data.validation)} to validate"
         )
-        if data.unreadable:
-            print(f"Left out, because they cannot be read: {some(data.unreadable)}")
-        if data.copies:
-            print(f"Left out, because they are copies of other pictures: {some(data.copies)}")
+        if data.left_out:
+            print(data.left_out)
         classifier = train(data, recipe, place, about, device, arguments.epochs, _Reporter(stop))
     except (ValueError, RunError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)

@@ -20,16 +20,17 @@ def attacked(logits_of: See, images: Tensor, classes: Tensor, attack: Attack) ->
     Args:
         logits_of: a classifier.
         images: `[B, 3, H, W]` in [0, 1].
-        classes: `[B]`, what they show; or shares of classes `[B, classes]`, for an attack without restarts.
+        classes: `[B]`, what they show; or shares of classes `[B, classes]`, of which the largest counts.
         attack: how.
 
     Returns:
         `[B, 3, H, W]` in [0, 1].
     """
+    named = classes if classes.ndim == 1 else classes.argmax(1)
     found = _once(logits_of, images, classes, attack)
     for _ in range(attack.restarts - 1):
         with torch.no_grad():
-            withstood = (logits_of(found).argmax(1) == classes).nonzero().flatten()
+            withstood = (logits_of(found).argmax(1) == named).nonzero().flatten()
         if not len(withstood):
             break
         found[withstood] = _once(logits_of, images[withstood], classes[withstood], attack)

@@ -27,11 +27,12 @@ def write_card(classifier: RobustClassifier, path: Path) -> None:
     robust = "; ".join(f"{share:.1%} at {epsilon}" for epsilon, share in training["robust_accuracies"].items())
     begun = training["began_with"]
     start = f"; its first stages began as those of `{begun}`" if begun else ""
+    mixed = f", {training['cut_mix']:.0%} of batches cut together (CutMix)" if training["cut_mix"] else ""
     rows = {
         "Classes": ", ".join(classifier.labels),
         "Architecture": f"`{card.architecture['name']}` ({network}), {parameters / 1e6:.2f} M parameters, "
         f"{card.input_size} x {card.input_size} pixels",
-        "Training": f"adversarial, {norm} epsilon {training['epsilon']:g}, {training['pgd_steps']} PGD steps; "
+        "Training": f"adversarial, {norm} epsilon {training['epsilon']:g}, {training['pgd_steps']} PGD steps{mixed}; "
         f"{training['epochs']} epochs, {training['minutes']:.0f} minutes on {training['device']}{start}",
         f"Clean accuracy ({training['measured_on']})": f"{training['clean_accuracy']:.1%}",
         f"Robust accuracy ({training['measured_on']}, {training['attack']})": robust,

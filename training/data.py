@@ -66,9 +66,15 @@ class TrainingData:
     unreadable: tuple[str, ...]
     """The files that are no pictures that can be read, and were left out."""
     copies: tuple[str, ...]
-    """The files that were left out because they show, to the pixel, what another does: all but one of a class; all
-    where two classes have the picture, because only one can be right; and what is in `test`, too, so that nothing is
-    measured with what was learned."""
+    """The training files that were left out because they show, to the pixel as they are read, what another does: all
+    but one of a class; all where two classes have the picture, because only one can be right; and what is in `test`
+    too, so that nothing is measured with what was learned."""
+
+    @property
+    def left_out(self) -> str:
+        """Which files were left out, and why, in words; empty: none."""
+        why = {"cannot be read": self.unreadable, "are copies of other pictures": self.copies}
+        return "\n".join(f"Left out, because they {reason}: {_some(names)}" for reason, names in why.items() if names)
 
     @property
     def digest(self) -> str:
@@ -85,8 +91,8 @@ def read_data(source: Path, size: int, report: Report | None = None) -> Training
 
     It may hold the class folders, or the folders `train` and `test` with the class folders in each. Pictures are cut
     to their middle square, reduced (or enlarged) to `size` by Lanczos; transparency is flattened onto white; of a
-    moving picture the first frame is taken. Each picture is taken once. The validation pictures are the same each
-    time.
+    moving picture the first frame is taken. Each training picture is taken once. The validation pictures are the same
+    each time.
 
     Args:
         source: the folder or the zip file.
@@ -104,7 +110,7 @@ def read_data(source: Path, size: int, report: Report | None = None) -> Training
     if _is_split(parts):
         test_labels, test_folders = _class_folders(parts["test"], source.name)
         if test_labels != labels:
-            odd = some(sorted({*labels} ^ {*test_labels}))
+            odd = _some(sorted({*labels} ^ {*test_labels}))
             raise DataError(f"The folders 'train' and 'test' of '{source.name}' do not have the same classes: {odd}.")
         test_files = {label: _files(folder) for label, folder in zip(labels, test_folders, strict=True)}
     reader = _Reader(size, sum(map(len, [*files.values(), *test_files.values()])), report)
@@ -115,7 +121,7 @@ def read_data(source: Path, size: int, report: Report | None = None) -> Training
     pictures = pictures[kept]
     _refuse_too_few(labels, pictures, reader.unreadable, copies, source.name)
     if test is not None and not len(test):
-        raise DataError(f"No picture in 'test' of '{source.name}' can be read: {some(reader.unreadable)}.")
+        raise DataError(f"No picture in 'test' of '{source.name}' can be read: {_some(reader.unreadable)}.")
     rows = torch.zeros(len(pictures), dtype=torch.bool)
     share = min(VALIDATION_SHARE, MOST_VALIDATION / len(pictures))
     generator = torch.Generator().manual_seed(0)
@@ -212,7 +218,7 @@ def _class_folders(place: Traversable, source: str) -> tuple[tuple[str, ...], li
     empty = [folder.name for folder in folders if not _files(folder)]
     if empty:
         raise DataError(
-            f"There are no pictures in {some(empty)} of '{source}': put some in ({', '.join(sorted(SUFFIXES))}), or "
+            f"There are no pictures in {_some(empty)} of '{source}': put some in ({', '.join(sorted(SUFFIXES))}), or "
             "take the folder away."
         )
     return labels, folders
@@ -226,7 +232,7 @@ def _can_be_asked_for(label: str, index: int, labels: Sequence[str]) -> bool:
 
 
 def once_each(pictures: Pictures, others: Pictures | None) -> Tensor:
-    """Which pictures to keep, `[N]`, so that each is there once, in one class, and none of the others: see
+    """Which pictures to keep, `[N]`, so that each is there once, in one class, and is none of `others`: see
     `TrainingData.copies`."""
     shown = [_content(image) for image in pictures.images]
     elsewhere = set() if others is None else {_content(image) for image in others.images}
@@ -250,15 +256,15 @@ def _refuse_too_few(
     counts = torch.bincount(pictures.classes, minlength=len(labels)).tolist()
     few = [f"{label} ({count})" for label, count in zip(labels, counts, strict=True) if count < FEWEST_PICTURES]
     if few:
-        broken = f" Not read, because they are damaged or no pictures: {some(unreadable)}." if unreadable else ""
-        broken += f" Not counted, because they are copies of other pictures: {some(copies)}." if copies else ""
+        broken = f" Not read, because they are damaged or no pictures: {_some(unreadable)}." if unreadable else ""
+        broken += f" Not counted, because they are copies of other pictures: {_some(copies)}." if copies else ""
         raise DataError(
-            f"'{source}' has too few pictures of {some(few)}: a class needs {FEWEST_PICTURES} at the very least, and "
+            f"'{source}' has too few pictures of {_some(few)}: a class needs {FEWEST_PICTURES} at the very least, and "
             f"looks good from a hundred or so.{broken}"
         )
 
 
-def some(names: Sequence[str]) -> str:
+def _some(names: Sequence[str]) -> str:
     """The first few of some names, and how many more there are."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(names[:_SHOWN]) + more

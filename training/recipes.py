@@ -82,7 +82,7 @@ class Recipe:
     """The share of batches in which a piece of each picture is cut from another, and that share of its class with it
     (Yun et al., arXiv 1905.04899), against robust overfitting (Rebuffi et al., arXiv 2111.05328)."""
     few_cut_mix: float = 0.0
-    """The same for few pictures. Patterns and drawings that are learned soon anyway lose their shapes by it."""
+    """The same for few pictures. Patterns that are learned soon anyway lose their shapes by it."""
     seed: int = 0
     start: str = ""
     """The bundled classifier whose first stages a network for few pictures begins with; empty: random weights.

@@ -17,7 +17,8 @@ class Entry:
     loss: float
     """The mean over the steps since the last one, on attacked training pictures."""
     training_robust: float
-    """The share of attacked training pictures that were named rightly in those steps."""
+    """The share of attacked training pictures that were named rightly in those steps; of a picture that was cut
+    together, by its larger share."""
     clean: float
     """The share of validation pictures that are named rightly."""
     robust: float

@@ -322,6 +322,7 @@ class _Run:
             "pgd_steps": recipe.attack.steps,
             "epochs": trainer.epochs,
             "pictures": len(self.data.train),
+            "cut_mix": recipe.mixing(len(self.data.train)),
             "began_with": recipe.begins_with(len(self.data.train)),
             "data": self.about.data,
             "minutes": round(self.seconds / 60, 1),
