@@ -248,13 +248,13 @@ def test_what_a_hole_covers_makes_no_difference(
     canvas: RobustClassifier, fill: str, penalty: float, expression: str | None
 ) -> None:
     assert canvas.seeds is not None
-    sea, forest = (
+    sea, ball = (
         class_seeds(canvas.seeds, parse_class_expression(name, canvas.labels), 140, 145, [0])
-        for name in ("sea", "forest")
+        for name in ("sea", "golf ball")
     )
     mask = hole("islands", 140, 145)
     mask[:, :, 20:110, 30:130] = 1
-    other = torch.where(mask == 0, sea, forest)
+    other = torch.where(mask == 0, sea, ball)
     settings = replace(INPAINT_PRESET, steps=1, detail_steps=1, fill=fill, penalty=penalty)  # type: ignore[arg-type]
     mix = None if expression is None else parse_class_expression(expression, canvas.labels)
 

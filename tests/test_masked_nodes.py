@@ -351,7 +351,7 @@ def test_three_brushes_in_a_row_keep_what_each_left_alone(paint: Brush) -> None:
     masks[1, :, 30:, 60:120] = 1
     masks[2, :, 10:40, 100:] = 1
     stages = [picture]
-    for mask, feature in zip(masks, ("5", "12:0.5, 40", "-100"), strict=True):
+    for mask, feature in zip(masks, ("100", "12:0.5, 40", "-60"), strict=True):
         stages.append(paint(stages[-1], mask, feature))
     for mask, before, after in zip(masks, stages, stages[1:], strict=False):
         assert torch.equal(after[mask == 0], before[mask == 0])
