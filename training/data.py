@@ -235,14 +235,14 @@ def once_each(pictures: Pictures, others: Pictures | None) -> Tensor:
     """Which pictures to keep, `[N]`, so that each is there once, in one class, and is none of `others`: see
     `TrainingData.copies`."""
     shown = [_content(image) for image in pictures.images]
-    elsewhere = set() if others is None else {_content(image) for image in others.images}
+    taken = set() if others is None else {_content(image) for image in others.images}
     classes: dict[bytes, set[int]] = {}
     for content, index in zip(shown, pictures.classes.tolist(), strict=True):
         classes.setdefault(content, set()).add(index)
     kept: list[bool] = []
     for content in shown:
-        kept.append(content not in elsewhere and len(classes.get(content, ())) == 1)
-        classes.pop(content, None)
+        kept.append(content not in taken and len(classes[content]) == 1)
+        taken.add(content)
     return torch.tensor(kept, dtype=torch.bool)
 
 
