@@ -112,7 +112,7 @@ def main() -> None:
     pair.paste(square(church[0], chart.height), (0, 0))
     pair.paste(chart, (chart.height + GAP, 0))
     save(pair, HELP / "classify.jpg")
-    icon = square(made["mountain"][1], 384)
+    icon = square(made["church"][1], 384)
     icon.save(ROOT / "web" / "icon.png")
     banner = Image.new("RGB", (1260, 540), PAPER_COLOUR)
     tiles = [picture for _, picture in made.values()]
