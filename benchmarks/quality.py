@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from robust_synthesis.models import bundled_classifiers, load_classifier, made_fast, native_bfloat16
+from robust_synthesis.models import bundled_classifiers, load_classifier, native_bfloat16, optimize_for_inference
 from robust_synthesis.synthesis import TRANSLATE_PAPER, TRANSLATE_PRESETS
 
 from .generation import generation
@@ -51,7 +51,9 @@ def judged(data: Path, each: int, operations: list[str], plot: Path) -> None:
         if "starts" in operations:
             starts(judge, canvas, held_out(zips["canvas"], canvas, 1 << 30), min(each, GENERATED))
         if "large" in operations:
-            quick = made_fast(load_classifier(models["canvas"]), torch.bfloat16 if native_bfloat16() else torch.float32)
+            quick = optimize_for_inference(
+                load_classifier(models["canvas"]), torch.bfloat16 if native_bfloat16() else torch.float32
+            )
             large(judge, quick, held_out(zips["canvas"], canvas, 1 << 30), min(each, ENLARGED))
         if "inpainting" in operations:
             inpainting(judge, canvas, test, min(each, INPAINTED_AS_PAPER))

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
-from robust_synthesis.models import ClassSeeds, RobustClassifier, load_classifier, made_fast
+from robust_synthesis.models import ClassSeeds, RobustClassifier, load_classifier, optimize_for_inference
 from robust_synthesis.synthesis import TRANSLATE_PRESETS, Mix, class_seeds, translate
 from robust_synthesis.training import Attack
-from robust_synthesis.training.data import Pictures, once_each, read_split
+from robust_synthesis.training.data import Pictures, deduplicate, read_split
 from robust_synthesis.training.evaluation import accuracy
 
 from .judge import BUILD, frechet_distance, load_judge
@@ -92,11 +92,11 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=20, metavar="N", help="of each class, for the judge")
     parser.add_argument("--sheet", type=Path, default=BUILD / "robustness.png", metavar="FILE")
     arguments = parser.parse_args()
-    classifiers = [made_fast(load_classifier(path)) for path in arguments.classifiers]
+    classifiers = [optimize_for_inference(load_classifier(path)) for path in arguments.classifiers]
     if len({classifier.input_size for classifier in classifiers}) > 1:
         parser.error("the classifiers are of different input sizes")
     test, train = (read_split(arguments.data, split, classifiers[0].input_size)[0] for split in ("test", "train"))
-    test = test[once_each(test, train)]
+    test = test[deduplicate(test, train)]
     epsilon = arguments.epsilon or classifiers[0].card.training["epsilon"]
     radii = (epsilon / 2, epsilon, 2 * epsilon)
     accuracies = {"clean": ".1%"} | {f"{how} {e:g}": ".1%" for e in radii for how in ("PGD", "APGD")}

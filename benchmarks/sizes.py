@@ -14,7 +14,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from robust_synthesis.models import bundled_classifiers, load_classifier, made_fast, native_bfloat16
+from robust_synthesis.models import bundled_classifiers, load_classifier, native_bfloat16, optimize_for_inference
 from robust_synthesis.synthesis import (
     INPAINT_PRESET,
     PAINT_PRESET,
@@ -59,7 +59,7 @@ def _measure(operation: str, height: int, width: int) -> None:
 
 def _ready(operation: str) -> Callable[[int, int], Tensor]:
     path = bundled_classifiers()["canvas"]
-    canvas = made_fast(load_classifier(path), torch.bfloat16 if native_bfloat16() else torch.float32)
+    canvas = optimize_for_inference(load_classifier(path), torch.bfloat16 if native_bfloat16() else torch.float32)
     assert canvas.seeds is not None
     seeds, features = canvas.seeds, WAVES.vector(canvas.feature_count)
 

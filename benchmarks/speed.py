@@ -30,11 +30,11 @@ from robust_synthesis.models import (
     RobustClassifier,
     bundled_classifiers,
     load_classifier,
-    made_fast,
     native_bfloat16,
+    optimize_for_inference,
 )
 from robust_synthesis.models.architectures import build_network
-from robust_synthesis.models.fast import fold_batch_norms
+from robust_synthesis.models.optimize import fold_batch_norms
 from robust_synthesis.synthesis import (
     TRANSLATE_PAPER,
     TRANSLATE_PRESETS,
@@ -151,7 +151,7 @@ def _side(name: str) -> int:
 
 @cache
 def _fast(name: str) -> RobustClassifier:
-    return made_fast(copy.deepcopy(_classifier(name)), DTYPE)
+    return optimize_for_inference(copy.deepcopy(_classifier(name)), DTYPE)
 
 
 @cache

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier
 from robust_synthesis.synthesis import TRANSLATE_PRESETS, Mix, best_of, class_seeds, natural_noise, photo_noise
-from robust_synthesis.synthesis.tasks.classify import unlikeliness
+from robust_synthesis.synthesis.tasks.classify import class_cross_entropy
 
 from .generation import FIRST_SEED, climb
 from .judge import accuracy, frechet_distance
@@ -30,7 +30,7 @@ def starts(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures
 
     def chosen(count: int, c: int) -> Tensor:
         noise = partial(photo_noise, side, side)
-        return best_of(count, noise, unlikeliness(classifier, Mix(((c, 1.0),))), numbers)
+        return best_of(count, noise, class_cross_entropy(classifier, Mix(((c, 1.0),))), numbers)
 
     def photographs(c: int) -> Tensor:
         others = (test.classes != c).nonzero().flatten()

@@ -4,7 +4,7 @@ from .catalog import bundled_classifiers
 from .checkpoints import CheckpointError, load_classifier, save_classifier
 from .classifier import ClassifierCard, ClassSeeds, RobustClassifier
 from .conversion import Opened, open_classifier
-from .fast import made_fast, native_bfloat16
+from .optimize import native_bfloat16, optimize_for_inference
 
 __all__ = [
     "CheckpointError",
@@ -14,8 +14,8 @@ __all__ = [
     "RobustClassifier",
     "bundled_classifiers",
     "load_classifier",
-    "made_fast",
     "native_bfloat16",
     "open_classifier",
+    "optimize_for_inference",
     "save_classifier",
 ]

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from torch import nn
 
 from .narrow_resnet import Downsampling, NarrowResNet
-from .network import ClimbableNetwork
+from .network import ClassifierNetwork
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "gelu": nn.GELU}
 OWN = "narrow_resnet"
@@ -18,7 +18,7 @@ class ArchitectureError(ValueError):
     """The description of an architecture names something that does not exist or cannot be built."""
 
 
-def build_network(architecture: Mapping[str, Any], classes: int) -> ClimbableNetwork:
+def build_network(architecture: Mapping[str, Any], classes: int) -> ClassifierNetwork:
     """Build a network with random weights.
 
     Args:

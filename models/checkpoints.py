@@ -54,7 +54,7 @@ def load_classifier(path: Path) -> RobustClassifier:
         raise CheckpointError(f"{path.name} is not a classifier this pack can load: {error}.") from error
 
 
-def described(path: Path) -> ClassifierCard | None:
+def read_card(path: Path) -> ClassifierCard | None:
     """What a file in this pack's format says about itself, without reading its tensors; None for any other file."""
     if not path.is_file() or not _is_safetensors(path):
         return None
@@ -141,7 +141,7 @@ def _compact(tensor: Tensor) -> Tensor:
     return (half if bool(half.isfinite().all()) else tensor).contiguous()
 
 
-def differences(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
+def shape_mismatches(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
     """What keeps tensors of some shapes from being a network's weights: by their names, a phrase each."""
     wrong = {name: f"it lacks {name}" for name in expected if name not in found}
     for name, shape in expected.items():
@@ -150,7 +150,7 @@ def differences(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tup
     return dict(sorted(wrong.items()))
 
 
-def finite(path: Path, name: str, tensor: Tensor) -> Tensor:
+def checked_float32(path: Path, name: str, tensor: Tensor) -> Tensor:
     """A tensor of a file as a copy in float32, which no longer needs the file.
 
     Raises:
@@ -166,7 +166,7 @@ def finite(path: Path, name: str, tensor: Tensor) -> Tensor:
     )
 
 
-def fill(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+def assign_weights(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Make tensors the weights of a network on the meta device."""
     counters = {name: torch.tensor(0) for name, _ in network.named_buffers() if name.endswith("num_batches_tracked")}
     network.load_state_dict({**tensors, **counters}, assign=True)
@@ -196,7 +196,7 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]
             # What was read of a file stays in memory until it is closed.
             with safe_open(path, framework="pt") as file:
                 for name in names[start : start + AT_ONCE]:
-                    tensors[name] = finite(path, name, file.get_tensor(name))
+                    tensors[name] = checked_float32(path, name, file.get_tensor(name))
     except SafetensorError as error:
         raise CheckpointError(
             f"{path.name} is not a whole safetensors file: {error}. It may have been cut off while it was "
@@ -224,13 +224,13 @@ def _assemble(header: Mapping[str, Any], tensors: dict[str, Tensor]) -> RobustCl
         network = build_network(card.architecture, len(card.labels))
     expected = {name: tuple(tensor.shape) for name, tensor in weights(network).items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    wrong = differences(expected, found)
+    wrong = shape_mismatches(expected, found)
     if wrong:
         raise _DescriptionError(f"its tensors do not fit its architecture: {_some(list(wrong.values()))}")
     unknown = sorted(found.keys() - expected.keys())
     if unknown:
         raise _DescriptionError(f"it holds tensors its architecture does not have: {_some(unknown)}")
-    fill(network, tensors)
+    assign_weights(network, tensors)
     return RobustClassifier(network, card, seeds)
 
 
@@ -277,9 +277,9 @@ def _seeds(header: Mapping[str, Any], tensors: dict[str, Tensor], classes: int) 
     mean, factors = tensors.pop(SEEDS_MEAN, None), tensors.pop(SEEDS_FACTORS, None)
     if mean is None and factors is None:
         return None
-    described = header.get("seeds")
-    described = described if isinstance(described, dict) else {}
-    grain, rows = described.get("grain"), described.get("classes", list(range(classes)))
+    entry = header.get("seeds")
+    entry = entry if isinstance(entry, dict) else {}
+    grain, rows = entry.get("grain"), entry.get("classes", list(range(classes)))
     if mean is None or factors is None or not isinstance(grain, int) or grain < 1:
         raise _DescriptionError(f"its class seeds are not whole ({SEEDS_MEAN}, {SEEDS_FACTORS} and a grain)")
     if (

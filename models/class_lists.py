@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .catalog import Choice, find
-from .checkpoints import described
+from .checkpoints import read_card
 from .conversion import conversion_of
 from .labels import known_labels
 
@@ -24,7 +24,7 @@ def class_list(name: str, folders: Iterable[Path]) -> tuple[list[list[str]], str
 
 
 def _labels(choice: Choice) -> tuple[str, ...]:
-    card = choice.path and (described(choice.path) or described(conversion_of(choice.path)))
+    card = choice.path and (read_card(choice.path) or read_card(conversion_of(choice.path)))
     if card:
         return card.labels
     return known_labels(choice.hub.labels) if choice.hub else ()

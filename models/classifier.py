@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .network import ClimbableNetwork
+from .network import ClassifierNetwork
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class RobustClassifier(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: ClimbableNetwork, card: ClassifierCard, seeds: ClassSeeds | None = None) -> None:
+    def __init__(self, network: ClassifierNetwork, card: ClassifierCard, seeds: ClassSeeds | None = None) -> None:
         super().__init__()
         self.network = network
         self.card = card
@@ -95,24 +95,24 @@ class RobustClassifier(nn.Module):
         other.seeds = seeds
         return other
 
-    def forward(self, images: Tensor, pass_through: bool = False) -> Tensor:
+    def forward(self, images: Tensor, fake_relu: bool = False) -> Tensor:
         """Logits `[B, classes]` in float32 of images `[B, 3, H, W]` in [0, 1], any H and W.
 
         The network computes in the precision of its weights; the image and the logits stay in float32. For
-        `pass_through` see `ClimbableNetwork`.
+        `fake_relu` see `ClassifierNetwork`.
         """
-        logits: Tensor = self.network(self._normalised(images), pass_through)
+        logits: Tensor = self.network(self._normalised(images), fake_relu)
         return logits.to(images.dtype)
 
-    def feature_maps(self, images: Tensor, pass_through: bool = False) -> Tensor:
+    def feature_maps(self, images: Tensor, fake_relu: bool = False) -> Tensor:
         """The last activation `[B, F, h, w]` in float32 of images as in `forward`."""
-        return self.network.feature_maps(self._normalised(images), pass_through).to(images.dtype)
+        return self.network.feature_maps(self._normalised(images), fake_relu).to(images.dtype)
 
-    def features(self, images: Tensor, pass_through: bool = False) -> Tensor:
+    def features(self, images: Tensor, fake_relu: bool = False) -> Tensor:
         """Penultimate (pooled) features `[B, F]` in float32 of images as in `forward`."""
-        return self.network.pooled_features(self._normalised(images), pass_through).to(images.dtype)
+        return self.network.pooled_features(self._normalised(images), fake_relu).to(images.dtype)
 
-    def climbing_bytes(self, height: int, width: int) -> int:
+    def activation_bytes(self, height: int, width: int) -> int:
         """About how much memory a forward and a backward pass take for one picture of this size, in bytes.
 
         Counts what every layer puts out, on the meta device, which computes and allocates nothing.

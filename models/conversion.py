@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from .catalog import EXTENSION
-from .checkpoints import CheckpointError, described, load_classifier, save_classifier
+from .checkpoints import CheckpointError, load_classifier, read_card, save_classifier
 from .classifier import RobustClassifier
-from .foreign import read_foreign
 from .labels import LabelsError, own_labels, read_labels
+from .third_party import read_third_party
 
 ORIGIN = "converted_from"
 SIZE = "converted_bytes"
@@ -44,14 +44,14 @@ def open_classifier(path: Path, about: Mapping[str, Any] | None = None) -> Opene
     """
     if not path.is_file() and not conversion_of(path).is_file():
         raise FileNotFoundError(f"There is no classifier file at {path}.")
-    if described(path):
+    if read_card(path):
         return _with_own_labels(load_classifier(path), path)
     converted = conversion_of(path)
-    card = described(converted)
+    card = read_card(converted)
     ours = card is not None and card.training.get(ORIGIN) == path.name
     if card and ours and (not path.is_file() or card.training.get(SIZE) == path.stat().st_size):
         return _with_own_labels(load_classifier(converted), converted)
-    classifier, recognised = read_foreign(path, about)
+    classifier, recognised = read_third_party(path, about)
     notes = [f"{path.name} is {recognised}."]
     if card and not ours:
         return Opened(classifier, path, (*notes, f"It was not converted, because {converted.name} is another file."))

@@ -8,7 +8,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .network import ClimbableNetwork
+from .network import ClassifierNetwork
 
 Downsampling = Literal["strided", "even", "overlapping"]
 """How a block halves the size: by a 3x3 convolution of stride 2 or by a 4x4 one, beside averages of 2x2 pixels; or by a
@@ -78,7 +78,7 @@ class BasicBlock(nn.Module):
         return result
 
 
-class NarrowResNet(ClimbableNetwork):
+class NarrowResNet(ClassifierNetwork):
     """A small residual network for small pictures: small stem, no max-pool, one stage per width.
 
     Tensor names are those of torchvision's ResNet.

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from torch import Tensor, nn
 
 
-class ClimbableNetwork(nn.Module, ABC):
+class ClassifierNetwork(nn.Module, ABC):
     """A classifier network that ends in an activation, a mean over all places, and a linear layer.
 
     Input `[B, 3, H, W]`, normalised; any H and W, unless a subclass says otherwise; output `[B, classes]`.
@@ -26,25 +26,25 @@ class ClimbableNetwork(nn.Module, ABC):
     def last_activation(self, x: Tensor) -> Tensor:
         """The activation whose mean the head reads; leaves `x` as it is."""
 
-    def feature_maps(self, x: Tensor, pass_through: bool = False) -> Tensor:
+    def feature_maps(self, x: Tensor, fake_relu: bool = False) -> Tensor:
         """The last activation, `[B, F, h, w]`.
 
         Args:
             x: `[B, 3, H, W]`, normalised.
-            pass_through: let gradients pass the very last activation unchanged, so that a feature that is switched
+            fake_relu: let gradients pass the very last activation unchanged, so that a feature that is switched
                 off can be climbed as well (the "fake ReLU" of arXiv 1906.09453's code). The values are the same.
         """
         before = self.before_last_activation(x)
         maps = self.last_activation(before)
         # The difference is exactly zero, and has the gradient of the identity.
-        return maps.detach() + (before - before.detach()) if pass_through else maps
+        return maps.detach() + (before - before.detach()) if fake_relu else maps
 
     # Not `features`: some of torchvision's networks call a part of theirs that.
-    def pooled_features(self, x: Tensor, pass_through: bool = False) -> Tensor:
+    def pooled_features(self, x: Tensor, fake_relu: bool = False) -> Tensor:
         """The mean of the last activation, `[B, F]`, in the head's precision; see `feature_maps`."""
-        return self.feature_maps(x, pass_through).mean((2, 3), dtype=self.head.weight.dtype)
+        return self.feature_maps(x, fake_relu).mean((2, 3), dtype=self.head.weight.dtype)
 
-    def forward(self, x: Tensor, pass_through: bool = False) -> Tensor:
+    def forward(self, x: Tensor, fake_relu: bool = False) -> Tensor:
         """Logits, `[B, classes]`; see `feature_maps`."""
-        logits: Tensor = self.head(self.pooled_features(x, pass_through))
+        logits: Tensor = self.head(self.pooled_features(x, fake_relu))
         return logits

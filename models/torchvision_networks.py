@@ -20,10 +20,10 @@ from torchvision.models import (
     vgg,
 )
 
-from .network import ClimbableNetwork
+from .network import ClassifierNetwork
 
 
-class _EndsInReLU(ClimbableNetwork):
+class _EndsInReLU(ClassifierNetwork):
     def last_activation(self, x: Tensor) -> Tensor:
         return F.relu(x)
 
@@ -113,7 +113,7 @@ class VGG(_EndsInReLU, vgg.VGG):  # type: ignore[misc]
         return features[:, :, None, None]
 
 
-class MobileNetV2(ClimbableNetwork, mobilenetv2.MobileNetV2):  # type: ignore[misc]
+class MobileNetV2(ClassifierNetwork, mobilenetv2.MobileNetV2):  # type: ignore[misc]
     """torchvision's MobileNetV2."""
 
     features: nn.Sequential
@@ -179,7 +179,7 @@ CIFAR = "cifar_"
 """How the names of networks for CIFAR's 32 x 32 pixels begin."""
 
 # Those of the public robust checkpoints first: a file is compared with one after the other.
-NETWORKS: dict[str, Callable[[int], ClimbableNetwork]] = {
+NETWORKS: dict[str, Callable[[int], ClassifierNetwork]] = {
     "resnet50": partial(ResNet, resnet.Bottleneck, [3, 4, 6, 3]),
     "resnet18": partial(ResNet, resnet.BasicBlock, [2, 2, 2, 2]),
     "wide_resnet50_2": partial(ResNet, resnet.Bottleneck, [3, 4, 6, 3], width_per_group=128),

@@ -12,7 +12,7 @@ from ..models import RobustClassifier
 from ..synthesis import Mix, class_seeds, parse_class_expression, photo_noise
 from ..synthesis.ascent import Callback
 from ..synthesis.seeds import best_of as best
-from ..synthesis.tasks.classify import unlikeliness
+from ..synthesis.tasks.classify import class_cross_entropy
 from . import runtime
 from .sockets import CATEGORY, classifier_input, seed_input, seeds_of_batch, target_class_input
 from .tensors import images_to_comfy
@@ -93,7 +93,7 @@ class RobustClassSeed(io.ComfyNode):
         method: str,
         best_of: int = 1,
     ) -> io.NodeOutput:
-        robust = classifier.robust
+        robust = classifier.model
         width, height = (side or robust.input_size for side in (width, height))
         if min(width, height) < SMALLEST_SIDE:
             raise ValueError(f"{width} x {height} pixels are too few: take {SMALLEST_SIDE} or more, or 0.")
@@ -112,7 +112,7 @@ class RobustClassSeed(io.ComfyNode):
                 def on_device(seeds: Sequence[int]) -> Tensor:
                     return draw(seeds).to(chunk)
 
-                return best(best_of, on_device, unlikeliness(robust, mix), random_seeds[part], report)
+                return best(best_of, on_device, class_cross_entropy(robust, mix), random_seeds[part], report)
 
             return io.NodeOutput(images_to_comfy(runtime.synthesize(classifier, pictures, best_of, choose)))
 
@@ -137,5 +137,5 @@ def _drawing(
                 f"{', '.join(missing)}. Choose the method '{AUTOMATIC}' or '{NATURAL_NOISE}', or give it seeds with "
                 "Fit Class Seeds."
             )
-        runtime.say("The classifier has no seeds for this class: starting from natural noise.")
+        runtime.show_status("The classifier has no seeds for this class: starting from natural noise.")
     return lambda random_seeds: photo_noise(height, width, random_seeds)

@@ -49,7 +49,7 @@ class RobustClassify(io.ComfyNode):
 
     @classmethod
     def execute(cls, classifier: runtime.LoadedClassifier, image: Tensor, top_k: int) -> io.NodeOutput:
-        robust = classifier.robust
+        robust = classifier.model
         images = images_from_comfy(image)
 
         def work(chunk: Tensor, _part: slice, _report: Callback) -> Tensor:

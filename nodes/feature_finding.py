@@ -28,7 +28,7 @@ def strongest_features(
     Raises:
         ValueError: a mask that marks nothing.
     """
-    robust = classifier.robust
+    robust = classifier.model
     images = images_from_comfy(image)
     masks = None if mask is None else mask_from_comfy(mask, *images.shape[2:])
     if masks is None:

@@ -52,7 +52,7 @@ class RobustFeatures(io.ComfyNode):
     def execute(
         cls, classifier: runtime.LoadedClassifier, image: Tensor, count: int, mask: Tensor | None = None
     ) -> io.NodeOutput:
-        robust = classifier.robust
+        robust = classifier.model
         found = strongest_features(classifier, image, mask, count)
         indices = [index for index, _ in found]
 

@@ -67,7 +67,7 @@ class RobustFitSeeds(io.ComfyNode):
         target_class: str = "",
         folder: str = "",
     ) -> io.NodeOutput:
-        robust = classifier.robust
+        robust = classifier.model
         mix = parse_class_expression(target_class, robust.card.labels)
         if len(mix.weights) != 1 or mix.weights[0][1] < 0:
             raise ValueError(f"'{target_class}' is not one class: seeds are fitted for one at a time.")
@@ -79,4 +79,4 @@ class RobustFitSeeds(io.ComfyNode):
             else:
                 images = images_from_comfy(image.clone())
             seeds = fit_seeds(images, mix.weights[0][0], robust.seeds, robust.input_size)
-            return io.NodeOutput(replace(classifier, robust=robust.with_seeds(seeds)))
+            return io.NodeOutput(replace(classifier, model=robust.with_seeds(seeds)))

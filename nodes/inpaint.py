@@ -12,7 +12,7 @@ from ..synthesis.ascent import Callback
 from . import runtime
 from .film import animate_input, frames_output
 from .masked import work_inside
-from .presets import climb_inputs, masked_inputs, preset_input, read_preset
+from .presets import ascent_inputs, masked_inputs, preset_input, read_preset
 from .sockets import CATEGORY, classifier_input, guessable_class_input, seed_input, seeds_of_batch
 
 _PRESETS = {"inpaint": INPAINT_PRESET, "paper": INPAINT_PAPER}
@@ -44,7 +44,7 @@ class RobustInpaint(io.ComfyNode):
                 preset_input(
                     {"inpaint": [_fill_input("surround")], "paper": []},
                     [
-                        *climb_inputs(INPAINT_PAPER, INPAINT_PAPER.objective),
+                        *ascent_inputs(INPAINT_PAPER, INPAINT_PAPER.objective),
                         _fill_input(INPAINT_PAPER.fill),
                         *masked_inputs(INPAINT_PAPER),
                     ],
@@ -74,7 +74,7 @@ class RobustInpaint(io.ComfyNode):
         seed: int = 0,
         animate: int = 0,
     ) -> io.NodeOutput:
-        robust = classifier.robust
+        robust = classifier.model
         settings = read_preset(preset, _PRESETS, INPAINT_PAPER)
         mix = parse_class_expression(target_class, robust.card.labels) if target_class.strip() else None
         if settings.fill == "class seed" and robust.seeds is None:

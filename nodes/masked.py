@@ -32,7 +32,7 @@ def work_inside(
     images = images_from_comfy(image)
     masks = mask_from_comfy(mask, *images.shape[2:])
     if masks is None or not bool(masks.any()):
-        runtime.say("The mask is empty: nothing is painted over, so the picture is unchanged.")
+        runtime.show_status("The mask is empty: nothing is painted over, so the picture is unchanged.")
         unchanged = runtime.to_intermediate(images_to_comfy(images))
         return io.NodeOutput(unchanged, unchanged)
     images, masks = same_batch(images, masks)
@@ -42,6 +42,6 @@ def work_inside(
         # What is enlarged from the classifier's view spills a little over the mask until the end.
         return work(chunk, own, part, through(report, lambda now: torch.where(own == 0, chunk, now)))
 
-    steps = settings.all_steps(around(masks, classifier.robust.input_size))
+    steps = settings.all_steps(around(masks, classifier.model.input_size))
     made = runtime.synthesize(classifier, images, steps, on_device, together=all_alike(masks), film=film)
     return io.NodeOutput(images_to_comfy(made), film.to_comfy(made))

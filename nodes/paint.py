@@ -14,7 +14,7 @@ from . import runtime
 from .feature_finding import feature_text, strongest_features
 from .film import animate_input, frames_output
 from .masked import work_inside
-from .presets import climb_inputs, masked_inputs, preset_input, read_preset
+from .presets import ascent_inputs, masked_inputs, preset_input, read_preset
 from .sockets import CATEGORY, classifier_input
 
 _PRESETS = {"paint": PAINT_PRESET, "paper": PAINT_PAPER}
@@ -57,7 +57,7 @@ class RobustActivationPaint(io.ComfyNode):
                 ),
                 preset_input(
                     {"paint": [], "paper": []},
-                    [*climb_inputs(PAINT_PAPER), *masked_inputs(PAINT_PAPER)],
+                    [*ascent_inputs(PAINT_PAPER), *masked_inputs(PAINT_PAPER)],
                     "paint: few steps, then finer and finer detail in a large picture. paper: 140 steps, the "
                     "surroundings held by a penalty.",
                 ),
@@ -93,7 +93,7 @@ class RobustActivationPaint(io.ComfyNode):
         reference_mask: Tensor | None = None,
         animate: int = 0,
     ) -> io.NodeOutput:
-        robust = classifier.robust
+        robust = classifier.model
         settings = read_preset(preset, _PRESETS, PAINT_PAPER)
         if reference is None and not feature.strip():
             raise ValueError(
@@ -106,7 +106,7 @@ class RobustActivationPaint(io.ComfyNode):
             weights += written.vector(robust.feature_count)
         if reference is not None:
             found = strongest_features(classifier, reference, reference_mask, _FROM_REFERENCE)
-            runtime.say(f"Painting the features of the reference: {feature_text(found)}")
+            runtime.show_status(f"Painting the features of the reference: {feature_text(found)}")
             for index, activation in found:
                 weights[index] += activation
 

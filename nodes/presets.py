@@ -37,7 +37,7 @@ def read_preset(preset: dict[str, Any] | None, presets: Mapping[str, Settings], 
     return type(base)(**{**vars(base), **values})
 
 
-def climb_inputs(paper: ClimbSettings, objective: ObjectiveName | None = None) -> list[io.Input]:
+def ascent_inputs(paper: ClimbSettings, objective: ObjectiveName | None = None) -> list[io.Input]:
     """Steps, step size, ball, objective where there is a choice, decay and jitter, with the paper's defaults."""
     objectives = [
         io.Combo.Input(

@@ -26,13 +26,13 @@ from PIL import Image
 from server import PromptServer
 from torch import Tensor
 
-from ..models import RobustClassifier, made_fast, native_bfloat16, open_classifier, save_classifier
+from ..models import RobustClassifier, native_bfloat16, open_classifier, optimize_for_inference, save_classifier
 from ..models.catalog import EXTENSION, EXTENSIONS, Choice, HubFile, choices, find
 from ..models.class_lists import class_list
 from ..models.hub import download
 from ..synthesis.ascent import Callback, Picture
 from ..synthesis.views import TILES_AT_ONCE, working_size
-from ..training import About, Place, Progress, Recipe, TakenError, class_names, read_data, train
+from ..training import CardInfo, Progress, Recipe, RunExistsError, RunPaths, class_names, read_data, train
 from ..training.samples import painted
 from .film import Film
 from .tensors import images_to_comfy
@@ -60,7 +60,7 @@ CPU_OUT_OF_MEMORY = ("DefaultCPUAllocator", "could not create a primitive")
 class LoadedClassifier:
     """What travels on a ROBUST_CLASSIFIER wire: the classifier, and ComfyUI's handle on its memory."""
 
-    robust: RobustClassifier
+    model: RobustClassifier
     patcher: ModelPatcher
     source: Path
     """The file it came from, whose weights have the precision they were saved in."""
@@ -145,7 +145,7 @@ def load(choice: Choice) -> LoadedClassifier:
     if path is None:
         assert choice.hub, "a classifier that is not here is on the Hub"
         path = _download(choice.hub)
-        say(f"{path.name} is here. Reading it ...")
+        show_status(f"{path.name} is here. Reading it ...")
     return _loaded(path, choice.hub.about if choice.hub else None)
 
 
@@ -154,9 +154,9 @@ def _loaded(path: Path, about: Mapping[str, Any] | None = None) -> LoadedClassif
     with torch.inference_mode(False):
         opened = open_classifier(path, about)
         if opened.notes:
-            say("\n".join(opened.notes))
+            show_status("\n".join(opened.notes))
         robust, device = opened.classifier, mm.get_torch_device()
-        made_fast(robust, _precision(device, sum(parameter.numel() for parameter in robust.parameters())))
+        optimize_for_inference(robust, _precision(device, sum(parameter.numel() for parameter in robust.parameters())))
         patcher = comfy.model_patcher.CoreModelPatcher(
             robust, load_device=device, offload_device=mm.unet_offload_device()
         )
@@ -191,7 +191,7 @@ def save(loaded: LoadedClassifier, name: str) -> Path:
     # The weights in memory may have been rounded to what suits the device.
     with torch.inference_mode(False):
         original = open_classifier(loaded.source).classifier
-        save_classifier(original.with_seeds(loaded.robust.seeds) if loaded.robust.seeds else original, place)
+        save_classifier(original.with_seeds(loaded.model.seeds) if loaded.model.seeds else original, place)
     return place
 
 
@@ -218,30 +218,30 @@ def train_classifier(folder: str, recipe: Recipe, epochs: int | None, name: str)
     with torch.inference_mode(False), torch.enable_grad():
         data = read_data(source, recipe.input_size, _reading())
         if data.left_out:
-            say(data.left_out)
+            show_status(data.left_out)
         # They could hold all of a GPU's memory.
         mm.unload_all_models()
         for result in _numbered(wanted):
             kept = result.relative_to(_classifier_folders()[0].resolve()).with_suffix("")
-            place = Place(result, Path(folder_paths.get_output_directory()) / TRAINING / kept)
+            place = RunPaths(result, Path(folder_paths.get_output_directory()) / TRAINING / kept)
             try:
-                about, report = About(result.stem, f"'{folder}'"), _TrainingReporter(result.stem)
+                about, report = CardInfo(result.stem, f"'{folder}'"), _TrainingReporter(result.stem)
                 trained = train(data, recipe, place, about, mm.get_torch_device(), epochs, report)
                 break
-            except TakenError:
+            except RunExistsError:
                 continue
             except mm.InterruptProcessingException:
-                say(f"Stopped. The best so far is {result.name}; run it again to go on.")
+                show_status(f"Stopped. The best so far is {result.name}; run it again to go on.")
                 raise
         figures = trained.card.training
-        say(
+        show_status(
             f"Saved as {result.name}: {figures['clean_accuracy']:.0%} of the pictures kept aside are named rightly, "
             f"{figures['robust_accuracy']:.0%} under attack."
         )
         loaded = _loaded(result)
         mm.load_models_gpu([loaded.patcher])
-        assert loaded.robust.seeds, "what is trained here has class seeds"
-        return loaded, painted(loaded.robust, loaded.robust.seeds)
+        assert loaded.model.seeds, "what is trained here has class seeds"
+        return loaded, painted(loaded.model, loaded.model.seeds)
 
 
 def _folder_classes(folder: str) -> tuple[list[list[str]], str]:
@@ -298,7 +298,7 @@ def input_folder(name: str) -> Path:
     return place
 
 
-def say(text: str) -> None:
+def show_status(text: str) -> None:
     """Show a message on the node that is running, and in the log."""
     logging.info("Robust Synthesis: %s", text)
     context = get_executing_context()
@@ -407,16 +407,16 @@ def _download(file: HubFile) -> Path:
         bar.update_absolute(done, total)
         if time.monotonic() - last >= WORDS_SECONDS:
             last = time.monotonic()
-            say(f"Downloading {file.filename}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+            show_status(f"Downloading {file.filename}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
     return download(file, _classifier_folders()[0], report)
 
 
 def _run(loaded: LoadedClassifier, images: Tensor, part: slice, work: Work, report: Callback, enlarged: int) -> Tensor:
-    size = working_size(images.shape[2], images.shape[3], loaded.robust.input_size)
+    size = working_size(images.shape[2], images.shape[3], loaded.model.input_size)
     # The pictures at full size: original, result, and temporaries of the same size.
     pictures = WORKING_COPIES * images.numel() * 4 * enlarged**2
-    climbing = max(len(images), TILES_AT_ONCE) * loaded.robust.climbing_bytes(*size)
+    climbing = max(len(images), TILES_AT_ONCE) * loaded.model.activation_bytes(*size)
     mm.load_models_gpu([loaded.patcher], memory_required=pictures + climbing)
     mm.throw_exception_if_processing_interrupted()
     return to_intermediate(work(images.to(loaded.patcher.load_device), part, report))
@@ -470,7 +470,7 @@ class _TrainingReporter:
         self.bar.update_absolute(progress.step, progress.steps, preview)
         if time.monotonic() >= self.next_words:
             self.next_words = time.monotonic() + WORDS_SECONDS
-            say(f"{self.name}: {progress}")
+            show_status(f"{self.name}: {progress}")
 
 
 def _contact_sheet(images: Tensor) -> Image.Image:

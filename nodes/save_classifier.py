@@ -35,5 +35,5 @@ class RobustSaveClassifier(io.ComfyNode):
     def execute(cls, classifier: runtime.LoadedClassifier, filename: str) -> io.NodeOutput:
         place = runtime.save(classifier, filename)
         message = f"Saved as {place.name}. Press R to see it in Load Robust Classifier."
-        runtime.say(message)
+        runtime.show_status(message)
         return io.NodeOutput(ui=ui.PreviewText(message))

@@ -13,7 +13,7 @@ from ..synthesis.ascent import Callback, through
 from ..synthesis.views import whole
 from . import runtime
 from .film import Film, animate_input, frames_output
-from .presets import climb_inputs, detail_input, preset_input, read_preset
+from .presets import ascent_inputs, detail_input, preset_input, read_preset
 from .sockets import CATEGORY, classifier_input, seed_input, seeds_of_batch, target_class_input
 from .tensors import images_from_comfy, images_to_comfy, mask_from_comfy, same_batch
 
@@ -55,7 +55,7 @@ class RobustTranslate(io.ComfyNode):
                 preset_input(
                     {name: [] for name in TRANSLATE_PRESETS},
                     [
-                        *climb_inputs(_PAPER, _PAPER.objective),
+                        *ascent_inputs(_PAPER, _PAPER.objective),
                         io.Float.Input(
                             "noise",
                             default=_PAPER.noise,
@@ -105,7 +105,7 @@ class RobustTranslate(io.ComfyNode):
     ) -> io.NodeOutput:
         settings = read_preset(preset, TRANSLATE_PRESETS, _PAPER)
         own_guess = settings == TRANSLATE_PRESETS["refine"] and not target_class.strip()
-        mix = None if own_guess else parse_class_expression(target_class, classifier.robust.card.labels)
+        mix = None if own_guess else parse_class_expression(target_class, classifier.model.card.labels)
         images = images_from_comfy(image)
         masks = None if mask is None else mask_from_comfy(mask, *images.shape[2:])
         if masks is not None:
@@ -116,9 +116,9 @@ class RobustTranslate(io.ComfyNode):
             own = None if masks is None else masks[part].to(chunk)
             if own is not None:
                 report = through(report, lambda now: torch.where(own == 0, chunk, now))
-            return translate(classifier.robust, chunk, mix, settings, random_seeds[part], own, report)
+            return translate(classifier.model, chunk, mix, settings, random_seeds[part], own, report)
 
         film = Film(animate)
-        steps = settings.all_steps(whole(images, classifier.robust.input_size))
+        steps = settings.all_steps(whole(images, classifier.model.input_size))
         made = runtime.synthesize(classifier, images, steps, work, film=film)
         return io.NodeOutput(images_to_comfy(made), film.to_comfy(made))

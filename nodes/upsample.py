@@ -11,7 +11,7 @@ from ..synthesis import FACTORS, UPSAMPLE_PAPER, UPSAMPLE_PRESET, parse_class_ex
 from ..synthesis.ascent import Callback
 from . import runtime
 from .film import Film, animate_input, frames_output
-from .presets import climb_inputs, preset_input, read_preset
+from .presets import ascent_inputs, preset_input, read_preset
 from .sockets import CATEGORY, classifier_input, guessable_class_input
 from .tensors import images_from_comfy, images_to_comfy
 
@@ -46,7 +46,7 @@ class RobustUpsample(io.ComfyNode):
                 preset_input(
                     {"upsample": [], "paper": []},
                     [
-                        *climb_inputs(UPSAMPLE_PAPER, UPSAMPLE_PAPER.objective),
+                        *ascent_inputs(UPSAMPLE_PAPER, UPSAMPLE_PAPER.objective),
                         io.Boolean.Input(
                             "consistent",
                             default=True,
@@ -75,7 +75,7 @@ class RobustUpsample(io.ComfyNode):
         preset: dict[str, Any] | None = None,
         animate: int = 0,
     ) -> io.NodeOutput:
-        robust = classifier.robust
+        robust = classifier.model
         settings = read_preset(preset, _PRESETS, UPSAMPLE_PAPER)
         mix = parse_class_expression(target_class, robust.card.labels) if target_class.strip() else None
         images = images_from_comfy(image)

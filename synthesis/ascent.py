@@ -61,8 +61,8 @@ def ascend(
     settings: AscentSettings,
     mask: Tensor | None = None,
     callback: Callback | None = None,
-    reach: Tensor | None = None,
-    onto: Callable[[Tensor], Tensor] | None = None,
+    scale: Tensor | None = None,
+    projection: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
     """Projected gradient descent of a loss over pictures (arXiv 1906.09453, section 3).
 
@@ -75,8 +75,8 @@ def ascend(
         settings: how.
         mask: `[B, 1, H, W]` in [0, 1]: where the picture may change, and how much of the change shows.
         callback: see `Callback`.
-        reach: `[B, 1, 1, 1]`: multiplies step size and epsilon of each picture.
-        onto: a further projection of the pictures after each step, into [0, 1].
+        scale: `[B, 1, 1, 1]`: multiplies step size and epsilon of each picture.
+        projection: a further projection of the pictures after each step, into [0, 1].
 
     Returns:
         Pictures like `start`, detached; bit for bit the start where the mask is 0.
@@ -96,10 +96,10 @@ def ascend(
         progress = step / max(settings.steps - 1, 1)
         size = settings.step_size * (1 - progress * (1 - settings.final_step))
         move = size * settings.constraint.direction(gradient)
-        free = free - (move if reach is None else reach * move)
-        free = settings.constraint.project(free, start, reach)
-        if onto is not None:
-            free = onto(free)
+        free = free - (move if scale is None else scale * move)
+        free = settings.constraint.project(free, start, scale)
+        if projection is not None:
+            free = projection(free)
     images = composite(start, free, mask)
     if not settings.keep_best:
         return images

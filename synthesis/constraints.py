@@ -41,17 +41,17 @@ class Constraint:
         unit: Tensor = gradient / length.clamp(min=tiny)
         return unit
 
-    def project(self, images: Tensor, start: Tensor, reach: Tensor | None = None) -> Tensor:
+    def project(self, images: Tensor, start: Tensor, scale: Tensor | None = None) -> Tensor:
         """The nearest images to `images` that are in the ball around `start`, then clamped to [0, 1].
 
-        `reach` `[B, 1, 1, 1]` multiplies the epsilon of each picture.
+        `scale` `[B, 1, 1, 1]` multiplies the epsilon of each picture.
         """
         if self.norm == "free":
             return images.clamp(0, 1)
         change = images - start
         epsilon = torch.full_like(change[:, :1, :1, :1], self.epsilon)
-        if reach is not None:
-            epsilon = epsilon * reach
+        if scale is not None:
+            epsilon = epsilon * scale
         if self.norm == "linf":
             return (start + change.clamp(-epsilon, epsilon)).clamp(0, 1)
         length = change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)

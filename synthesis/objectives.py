@@ -13,7 +13,7 @@ from .views import See
 ObjectiveName = Literal["logit", "cross-entropy", "margin", "logit + cross-entropy"]
 OBJECTIVES: tuple[ObjectiveName, ...] = get_args(ObjectiveName)
 
-SURENESS = 8.0
+CE_WEIGHT = 8.0
 """How much cross-entropy counts beside the logit in `logit + cross-entropy`; chosen on
 training pictures, by the judge of the benchmarks."""
 
@@ -30,7 +30,7 @@ def class_loss(logits_of: See, weights: Tensor, objective: ObjectiveName) -> Los
         objective: `logit` climbs the weighted sum of the logits; `cross-entropy` is -log p of the classes that
             attract (in proportion to their weights) and -log(1 - p) of those that repel; `margin` climbs the
             weighted logits over the highest logit of a class that is not named; `logit + cross-entropy` adds
-            `SURENESS` times the latter to the former: bold, and rivals go down while the classifier is not sure.
+            `CE_WEIGHT` times the latter to the former: bold, and rivals go down while the classifier is not sure.
 
     Raises:
         ValueError: an unknown objective.
@@ -101,7 +101,7 @@ def _cross_entropy(logits: Tensor, weights: Tensor, repels: bool) -> Tensor:
 
 
 def _both(logits: Tensor, weights: Tensor, repels: bool) -> Tensor:
-    return _logit(logits, weights, repels) + SURENESS * _cross_entropy(logits, weights, repels)
+    return _logit(logits, weights, repels) + CE_WEIGHT * _cross_entropy(logits, weights, repels)
 
 
 def _others(logits: Tensor) -> Tensor:

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from robust_synthesis.models.architectures import build_network
-from robust_synthesis.models.network import ClimbableNetwork
+from robust_synthesis.models.network import ClassifierNetwork
 
 # What the `robustness` library's networks for CIFAR call differently.
 CIFAR_NAMES = {"downsample": "shortcut", "fc.": "linear."}
 MEAN, STD = (0.4717, 0.4499, 0.3837), (0.2600, 0.2516, 0.2575)
 
 
-def random_network(architecture: str, classes: int, seed: int = 0) -> ClimbableNetwork:
+def random_network(architecture: str, classes: int, seed: int = 0) -> ClassifierNetwork:
     """A network with random weights, each channel of its batch norms another."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)

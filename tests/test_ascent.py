@@ -385,15 +385,15 @@ def test_reach_scales_the_steps_and_the_ball_of_each_picture(tiny: RobustClassif
     start = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
     loss = class_loss(tiny, torch.tensor([1.0, 0.0, 0.0]), "logit")
     size, epsilon = (0.01, 0.025) if norm == "linf" else (0.4, 1.0)
-    reach = torch.tensor([0.5, 1.0, 2.0])
+    scale = torch.tensor([0.5, 1.0, 2.0])
 
-    def climb(pictures: Tensor, share: float, reach: Tensor | None = None) -> Tensor:
+    def climb(pictures: Tensor, share: float, scale: Tensor | None = None) -> Tensor:
         constraint = Constraint(norm, epsilon * share)  # type: ignore[arg-type]
-        return ascend(pictures, loss, AscentSettings(6, size * share, constraint), reach=reach)
+        return ascend(pictures, loss, AscentSettings(6, size * share, constraint), scale=scale)
 
-    result = climb(start, 1.0, reach.view(-1, 1, 1, 1))
+    result = climb(start, 1.0, scale.view(-1, 1, 1, 1))
 
-    for index, share in enumerate(reach.tolist()):
+    for index, share in enumerate(scale.tolist()):
         alone = climb(start[index : index + 1], share)
         torch.testing.assert_close(result[index : index + 1], alone, rtol=0, atol=1e-5)
     assert torch.equal(climb(start, 1.0, torch.zeros(3, 1, 1, 1)), start)
@@ -412,7 +412,7 @@ def test_every_step_lands_on_the_further_projection(tiny: RobustClassifier) -> N
         loss,
         AscentSettings(5, 0.5, Constraint("free"), keep_best=False),
         callback=lambda _step, _losses, picture: seen.append(picture()),
-        onto=same_colours,
+        projection=same_colours,
     )
 
     for images in (*seen, result):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robust_synthesis.models import ClassifierCard, RobustClassifier, made_fast
+from robust_synthesis.models import ClassifierCard, RobustClassifier, optimize_for_inference
 from robust_synthesis.models.torchvision_networks import NETWORKS
 from robust_synthesis.synthesis import TRANSLATE_PRESETS, class_seeds, parse_class_expression, translate
 from tests.checkpoint_layouts import random_network
@@ -33,7 +33,7 @@ def test_every_family_of_networks_computes_the_same(architecture: str) -> None:
     images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)).requires_grad_()
     before = classifier(images)
     (gradient,) = torch.autograd.grad(before.sum(), images)
-    made_fast(classifier)
+    optimize_for_inference(classifier)
     after = classifier(images)
     (same,) = torch.autograd.grad(after.sum(), images)
     torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-3 * float(before.detach().abs().max()))
@@ -44,7 +44,7 @@ def test_every_family_of_networks_computes_the_same(architecture: str) -> None:
 
 @pytest.mark.parametrize("target", ["church", "sea:0.7, mountain:0.3"])
 def test_in_bfloat16_the_pictures_are_the_same_to_the_eye(canvas: RobustClassifier, target: str) -> None:
-    fast = made_fast(copy.deepcopy(canvas), torch.bfloat16)
+    fast = optimize_for_inference(copy.deepcopy(canvas), torch.bfloat16)
     exact, quick = generated(canvas, target), generated(fast, target)
     psnr = -10 * (exact - quick).square().mean((1, 2, 3)).log10()
     assert psnr.min() > 40
@@ -54,7 +54,7 @@ def test_in_bfloat16_the_pictures_are_the_same_to_the_eye(canvas: RobustClassifi
 
 
 def test_logits_and_scores_hardly_round(canvas: RobustClassifier) -> None:
-    fast = made_fast(copy.deepcopy(canvas), torch.bfloat16)
+    fast = optimize_for_inference(copy.deepcopy(canvas), torch.bfloat16)
     images = generated(canvas, "sea")
     assert fast(images).dtype == torch.float32
     torch.testing.assert_close(fast(images), canvas(images), rtol=0.02, atol=0.2)

@@ -111,7 +111,7 @@ def test_passing_gradients_through_changes_no_value(
     classifier = tiny_classifier(activation=activation)
     pictures = natural_noise(37, 53, range(3))
     for see in (classifier, classifier.features, classifier.feature_maps):
-        torch.testing.assert_close(see(pictures, pass_through=True), see(pictures), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(see(pictures, fake_relu=True), see(pictures), rtol=1e-5, atol=1e-6)
 
 
 def gradient(see: Callable[[Tensor], Tensor], pictures: Tensor, index: int) -> Tensor:
@@ -130,11 +130,11 @@ def test_a_feature_that_is_off_has_a_gradient_only_when_it_is_passed_through(
         classifier.network.head.weight[1] = torch.tensor([1.0, 0, 0, 0, 0, 0])
     pictures = natural_noise(32, 32, range(2))
     assert (classifier.features(pictures)[:, 0] == 0).all()
-    assert (classifier.features(pictures, pass_through=True)[:, 0] == 0).all()
+    assert (classifier.features(pictures, fake_relu=True)[:, 0] == 0).all()
 
     for see, through in (
-        (classifier.features, lambda seen: classifier.features(seen, pass_through=True)),
-        (classifier, lambda seen: classifier(seen, pass_through=True)),
+        (classifier.features, lambda seen: classifier.features(seen, fake_relu=True)),
+        (classifier, lambda seen: classifier(seen, fake_relu=True)),
     ):
         index = 0 if see == classifier.features else 1
         assert not gradient(see, pictures, index).any()

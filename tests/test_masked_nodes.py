@@ -213,7 +213,7 @@ def test_the_presets_climb_to_what_they_are_asked_for(pack: ModuleType, classifi
 def test_a_class_seed_filling_needs_seeds(pack: ModuleType, classifier: Any) -> None:
     from dataclasses import replace
 
-    bare = replace(classifier, robust=classifier.robust.with_seeds(None))
+    bare = replace(classifier, robust=classifier.model.with_seeds(None))
     preset = {"preset": "inpaint", "fill": "class seed"}
     with pytest.raises(ValueError, match=r"has no class seeds\. Choose another fill"):
         pack.RobustInpaint.execute(bare, noise(1, 40, 40, 3), torch.ones(1, 40, 40), "sea", preset, 0)
@@ -240,7 +240,7 @@ def test_mistakes_are_answered_before_any_work(inpaint: Brush, paint: Brush) -> 
 
 
 def test_a_feature_that_does_not_exist_is_answered_with_the_range(paint: Brush, classifier: Any) -> None:
-    count = classifier.robust.feature_count
+    count = classifier.model.feature_count
     image, mask = noise(1, 40, 40, 3), torch.ones(1, 40, 40)
     for feature in (str(count), "1, 99999:0.5", "-5000"):
         with pytest.raises(ValueError, match=f"features are 0 to {count - 1}"):
@@ -340,7 +340,7 @@ def test_more_features_than_there_are_are_all_of_them_and_plug_in(
     # Of a black picture many features are off, and a weight of nothing is not one that a brush can have.
     found = strongest_features(classifier, torch.zeros(1, 96, 96, 3), None, 10000)
     activations = [activation for _, activation in found]
-    assert sorted(index for index, _ in found) == list(range(classifier.robust.feature_count))
+    assert sorted(index for index, _ in found) == list(range(classifier.model.feature_count))
     assert activations == sorted(activations, reverse=True)
     paint(noise(1, 32, 32, 3), torch.ones(1, 32, 32), feature_text(found), steps=1)
 
@@ -371,7 +371,7 @@ def test_a_strip_of_any_length_is_filled_painted_and_explained(
         assert made.shape == image.shape
         assert not torch.equal(made, image)
     features, _ = pack.RobustFeatures.execute(classifier, image, 1, part).result
-    assert int(features.split(":")[0]) < classifier.robust.feature_count
+    assert int(features.split(":")[0]) < classifier.model.feature_count
 
 
 def test_a_long_strip_is_painted_in_tiles(brush: Brush) -> None:

@@ -120,7 +120,7 @@ def test_the_pack_registers_its_folder_and_reads_a_users_file(pack: ModuleType) 
 
     assert choices[:5] == ["canvas", "seasons", "styles", "mine/sunny.safetensors", "resnet50_l2_eps3"]
     loaded = pack.RobustLoadClassifier.execute("mine/sunny.safetensors").result[0]
-    assert loaded.robust.labels == ("summer", "winter")
+    assert loaded.model.labels == ("summer", "winter")
     with pytest.raises(LookupError, match=r"no classifier named 'canvass'\. Did you mean canvas"):
         pack.RobustLoadClassifier.execute("canvass")
 

@@ -21,7 +21,7 @@ from robust_synthesis.synthesis import (
     penalised,
     translate,
 )
-from robust_synthesis.synthesis.objectives import SURENESS
+from robust_synthesis.synthesis.objectives import CE_WEIGHT
 
 SIZE = 96
 
@@ -78,7 +78,7 @@ def test_logit_and_cross_entropy_add_up(canvas: RobustClassifier) -> None:
         class_loss(canvas, mix, objective)(pictures)
         for objective in ("logit", "cross-entropy", "logit + cross-entropy")
     )
-    torch.testing.assert_close(both, logit + SURENESS * entropy)
+    torch.testing.assert_close(both, logit + CE_WEIGHT * entropy)
 
 
 def test_each_picture_can_have_a_mix_of_its_own(canvas: RobustClassifier) -> None:

@@ -62,7 +62,7 @@ def test_the_seeds_of_a_class_have_the_colours_and_the_layout_of_its_pictures(
 def test_the_other_classes_and_the_classifier_that_came_in_stay(pack: ModuleType, classifier: Any) -> None:
     pictures = landscapes(4)
     kept = pictures.clone()
-    labels = classifier.robust.labels
+    labels = classifier.model.labels
     before = {label: draw(pack, classifier, label, 2) for label in labels}
     (fitted,) = pack.RobustFitSeeds.execute(classifier, pictures, "sea").result
 
@@ -89,7 +89,7 @@ def test_a_single_picture_is_every_seed(pack: ModuleType, classifier: Any) -> No
 def test_a_classifier_without_seeds_gets_its_first(pack: ModuleType, classifier: Any, folder: Path) -> None:
     from dataclasses import replace
 
-    bare = replace(classifier, robust=classifier.robust.with_seeds(None))
+    bare = replace(classifier, robust=classifier.model.with_seeds(None))
     (fitted,) = pack.RobustFitSeeds.execute(bare, landscapes(5), "sea").result
     assert draw(pack, fitted, "sea", 2).shape == (2, 24, 24, 3)
     with pytest.raises(ValueError, match=r"no class seeds for church\. Choose the method"):
@@ -128,7 +128,7 @@ def test_a_saved_classifier_is_its_source_with_the_new_seeds(pack: ModuleType, c
     options = pack.RobustLoadClassifier.GET_NODE_INFO_V1()["input"]["required"]["classifier"][1]["options"]
     assert options[:4] == ["canvas", "seasons", "styles", "my churches.safetensors"]
     again = pack.RobustLoadClassifier.execute("my churches.safetensors").result[0]
-    assert again.robust.labels == classifier.robust.labels
+    assert again.robust.labels == classifier.model.labels
     seeds, before = again.robust.seeds, fitted.robust.seeds
     assert seeds.classes == before.classes
     assert seeds.grain == before.grain
@@ -149,7 +149,7 @@ def test_weights_are_saved_as_they_were_loaded_whatever_the_device_has_made_of_t
     pack: ModuleType, folder: Path
 ) -> None:
     loaded = pack.RobustLoadClassifier.execute("seasons").result[0]
-    loaded.robust.network.to(torch.bfloat16)
+    loaded.model.network.to(torch.bfloat16)
     pack.RobustSaveClassifier.execute(loaded, "rounded")
     saved, source = contents(folder / "rounded.safetensors")[0], contents(loaded.source)[0]
     assert all(torch.equal(tensor, source[name]) for name, tensor in saved.items())

@@ -20,7 +20,7 @@ from robust_synthesis.synthesis import (
     photo_noise,
     pictures_in,
 )
-from robust_synthesis.synthesis.tasks.classify import unlikeliness
+from robust_synthesis.synthesis.tasks.classify import class_cross_entropy
 
 SEA = Mix(((0, 1.0),))
 LARGEST_SEED = 2**64 - 1
@@ -144,7 +144,7 @@ def test_photo_noise_has_the_statistics_of_photographs() -> None:
 
 def test_the_best_of_many_is_the_one_the_classifier_sees_most_of_the_class_in(canvas: RobustClassifier) -> None:
     sea = parse_class_expression("sea", canvas.labels)
-    loss, drawn = unlikeliness(canvas, sea), []
+    loss, drawn = class_cross_entropy(canvas, sea), []
 
     def draw(random_seeds: Sequence[int]) -> Tensor:
         drawn.append(photo_noise(64, 80, random_seeds))

@@ -23,7 +23,7 @@ def loaded(pack: ModuleType) -> Any:
 @pytest.fixture(scope="module")
 def bare(loaded: Any) -> Any:
     """A classifier without class seeds, as those on the Hub."""
-    robust = RobustClassifier(loaded.robust.network, loaded.robust.card)
+    robust = RobustClassifier(loaded.model.network, loaded.model.card)
     return replace(loaded, robust=robust)
 
 
@@ -60,8 +60,8 @@ def test_natural_noise_does_not_read_the_class(pack: ModuleType, bare: Any) -> N
 @pytest.mark.parametrize("method", ["class gaussian", "natural noise"])
 def test_the_best_of_many_scores_higher(pack: ModuleType, loaded: Any, method: str) -> None:
     def likely(images: Tensor) -> Tensor:
-        scores: Tensor = loaded.robust(images.movedim(-1, 1).float()).log_softmax(1)
-        return scores[:, loaded.robust.labels.index("sea")]
+        scores: Tensor = loaded.model(images.movedim(-1, 1).float()).log_softmax(1)
+        return scores[:, loaded.model.labels.index("sea")]
 
     one, best = (start(pack, loaded, method, batch_size=4, best_of=count) for count in (1, 16))
     assert (likely(best) >= likely(one) - 1e-4).all()

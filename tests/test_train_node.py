@@ -63,7 +63,7 @@ def test_what_it_trains_can_be_climbed_loaded_and_saved(pack: ModuleType, classi
     redness = [(image[..., 0] - image[..., 1]).mean() for image in (seeds, picture)]
     assert redness[1] > redness[0] + 0.05
     loaded = pack.RobustLoadClassifier.execute("mine.safetensors").result[0]
-    assert loaded.robust.labels == ("green", "red")
+    assert loaded.model.labels == ("green", "red")
     pack.RobustSaveClassifier.execute(classifier, "mine")
     assert sorted(path.name for path in classifiers.glob("[!.]*")) == [
         "mine.md",

@@ -21,18 +21,18 @@ from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_
 from robust_synthesis.models.architectures import build_network
 from robust_synthesis.training import (
     RECIPES,
-    About,
     Attack,
-    Place,
+    CardInfo,
     Progress,
     Recipe,
     RunError,
-    TakenError,
+    RunExistsError,
+    RunPaths,
     TrainingData,
     read_data,
     train,
 )
-from robust_synthesis.training.attack import attacked
+from robust_synthesis.training.attack import pgd_attack
 from robust_synthesis.training.card import write_card
 from robust_synthesis.training.data import Pictures
 from robust_synthesis.training.evaluation import accuracy
@@ -42,7 +42,7 @@ from tests.pictures_to_train_on import TINY, make_folder
 from tools.paths import ROOT
 
 CPU = torch.device("cpu")
-ABOUT = About("Colours", "drawn by the tests", "MIT")
+ABOUT = CardInfo("Colours", "drawn by the tests", "MIT")
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +51,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "colours.safetensors", tmp_path / "colours-training")
+def place(tmp_path: Path) -> RunPaths:
+    return RunPaths(tmp_path / "colours.safetensors", tmp_path / "colours-training")
 
 
 def run(
-    data: TrainingData, place: Place, recipe: Recipe = TINY, stop_after: int = 0, measuring: bool = False
+    data: TrainingData, place: RunPaths, recipe: Recipe = TINY, stop_after: int = 0, measuring: bool = False
 ) -> RobustClassifier:
     def report(progress: Progress) -> None:
         if progress.step == stop_after and progress.measuring == measuring:
@@ -80,7 +80,7 @@ def test_an_attack_stays_in_its_ball_and_is_a_picture(
     tiny: RobustClassifier, norm: Literal["l2", "linf"], epsilon: float, steps: int, share: float, restarts: int
 ) -> None:
     images = torch.rand(4, 3, 16, 20, generator=torch.Generator().manual_seed(steps))
-    found = attacked(tiny, images, torch.tensor([0, 1, 2, 0]), Attack(norm, epsilon, steps, share, restarts))
+    found = pgd_attack(tiny, images, torch.tensor([0, 1, 2, 0]), Attack(norm, epsilon, steps, share, restarts))
     change = (found - images).flatten(1)
     length = change.norm(dim=1) if norm == "l2" else change.abs().amax(1)
     assert length.max() <= epsilon * (1 + 1e-4) + 1e-6
@@ -93,7 +93,7 @@ def test_a_class_and_all_its_share_are_attacked_alike(tiny: RobustClassifier) ->
     found = []
     for shown in (classes, F.one_hot(classes, len(tiny.labels)).float()):
         torch.manual_seed(0)
-        found.append(attacked(tiny, images, shown, Attack("l2", 0.5, 3, 0.5, restarts=2)))
+        found.append(pgd_attack(tiny, images, shown, Attack("l2", 0.5, 3, 0.5, restarts=2)))
     torch.testing.assert_close(*found)
 
 
@@ -102,7 +102,7 @@ def test_an_attack_deceives_where_chance_does_not(canvas: RobustClassifier) -> N
     seen = canvas(images)
     classes = seen.argmax(1)
     before = F.cross_entropy(seen, classes)
-    found = canvas(attacked(canvas, images, classes, Attack("l2", 4.0, 5, 0.4)))
+    found = canvas(pgd_attack(canvas, images, classes, Attack("l2", 4.0, 5, 0.4)))
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(1))
     moved = (images + 4.0 * noise / noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1)).clamp(0, 1)
     assert F.cross_entropy(found, classes) > before + 1
@@ -117,7 +117,7 @@ def test_an_attack_deceives_where_chance_does_not(canvas: RobustClassifier) -> N
         ({"epsilon": float("nan")}, "must be a number above 0"),
         ({"steps": 0}, "must be 1 or more"),
         ({"restarts": 0}, "must be 1 or more"),
-        ({"step_share": 0.0}, "must be above 0"),
+        ({"rel_step_size": 0.0}, "must be above 0"),
     ],
 )
 def test_an_attack_that_is_none_is_refused(wrong: dict[str, object], words: str) -> None:
@@ -163,7 +163,7 @@ def test_what_is_cut_together_is_learned(data: TrainingData) -> None:
     assert plain < mixed < sum(losses[1][:3]) / 3
 
 
-def test_a_card_says_whose_terms_it_carries(data: TrainingData, place: Place) -> None:
+def test_a_card_says_whose_terms_it_carries(data: TrainingData, place: RunPaths) -> None:
     classifier, card = run(data, place), place.result.with_suffix(".md")
     assert "canvas" not in card.read_text("utf-8")
     training = {**classifier.card.training, "began_with": "canvas"}
@@ -173,7 +173,7 @@ def test_a_card_says_whose_terms_it_carries(data: TrainingData, place: Place) ->
     assert "their pictures' terms, and those of `canvas`" in card.read_text("utf-8")
 
 
-def test_a_longer_attack_and_a_larger_ball_leave_less(data: TrainingData, place: Place) -> None:
+def test_a_longer_attack_and_a_larger_ball_leave_less(data: TrainingData, place: RunPaths) -> None:
     classifier = run(data, place)
     found = [
         accuracy(classifier, data.train, Attack("l2", epsilon, 10, 0.3, restarts))
@@ -193,7 +193,7 @@ def test_what_is_named_wrongly_is_not_robust(tiny: RobustClassifier) -> None:
     assert (found.clean, found.robust) == (0, 0)
 
 
-def test_a_run_learns_and_leaves_a_classifier_its_card_and_its_record(data: TrainingData, place: Place) -> None:
+def test_a_run_learns_and_leaves_a_classifier_its_card_and_its_record(data: TrainingData, place: RunPaths) -> None:
     seen: list[Progress] = []
     classifier = train(data, TINY, place, ABOUT, CPU, report=seen.append)
 
@@ -226,7 +226,7 @@ def test_a_run_learns_and_leaves_a_classifier_its_card_and_its_record(data: Trai
 
 
 @pytest.mark.parametrize("norm", ["l2", "linf"])
-def test_both_norms_learn(data: TrainingData, place: Place, norm: Literal["l2", "linf"]) -> None:
+def test_both_norms_learn(data: TrainingData, place: RunPaths, norm: Literal["l2", "linf"]) -> None:
     attack = Attack(norm, 0.5 if norm == "l2" else 4 / 255, 2, 0.7)
     classifier = run(data, place, replace(TINY, attack=attack))
     assert classifier.card.training["robust_accuracy"] == 1
@@ -234,7 +234,7 @@ def test_both_norms_learn(data: TrainingData, place: Place, norm: Literal["l2", 
 
 
 def test_the_same_recipe_makes_the_same_classifier_and_another_seed_another(data: TrainingData, tmp_path: Path) -> None:
-    places = [Place(tmp_path / f"{name}.safetensors", tmp_path / name) for name in "abc"]
+    places = [RunPaths(tmp_path / f"{name}.safetensors", tmp_path / name) for name in "abc"]
     torch.manual_seed(1)
     run(data, places[0])
     torch.manual_seed(2)
@@ -251,13 +251,13 @@ def test_the_same_recipe_makes_the_same_classifier_and_another_seed_another(data
     ("after", "measuring"), [(1, False), (7, False), (2, True), (12, True), (20, True), (20, False)]
 )
 def test_a_stopped_run_keeps_a_classifier_and_goes_on_to_the_same_end(
-    data: TrainingData, place: Place, tmp_path: Path, after: int, measuring: bool
+    data: TrainingData, place: RunPaths, tmp_path: Path, after: int, measuring: bool
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(data, place, stop_after=after, measuring=measuring)
     assert load_classifier(place.result).card.training["unfinished"]
     run(data, place)
-    whole = Place(tmp_path / "whole.safetensors", tmp_path / "whole")
+    whole = RunPaths(tmp_path / "whole.safetensors", tmp_path / "whole")
     run(data, whole)
     one, other = weights(place.result), weights(whole.result)
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -271,14 +271,14 @@ def test_a_stopped_run_keeps_a_classifier_and_goes_on_to_the_same_end(
 def test_where_nothing_can_be_written_nothing_is_begun(data: TrainingData, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for place in (
-        Place(tmp_path / "colours.safetensors", tmp_path / "file" / "training"),
-        Place(tmp_path / "file" / "colours.safetensors", tmp_path / "training"),
+        RunPaths(tmp_path / "colours.safetensors", tmp_path / "file" / "training"),
+        RunPaths(tmp_path / "file" / "colours.safetensors", tmp_path / "training"),
     ):
         with pytest.raises(RunError, match=r"cannot be written .* so nothing was begun"):
             run(data, place, stop_after=1)
 
 
-def test_a_finished_run_is_not_done_again(data: TrainingData, place: Place) -> None:
+def test_a_finished_run_is_not_done_again(data: TrainingData, place: RunPaths) -> None:
     run(data, place)
     before = place.result.stat().st_mtime_ns
     # It would be stopped at its first step.
@@ -286,19 +286,19 @@ def test_a_finished_run_is_not_done_again(data: TrainingData, place: Place) -> N
     assert place.result.stat().st_mtime_ns == before
 
 
-def test_another_run_is_never_replaced(data: TrainingData, place: Place) -> None:
+def test_another_run_is_never_replaced(data: TrainingData, place: RunPaths) -> None:
     run(data, place)
     before = place.result.read_bytes()
-    with pytest.raises(TakenError, match="is the name of a run with other pictures or settings"):
+    with pytest.raises(RunExistsError, match="is the name of a run with other pictures or settings"):
         run(data, place, replace(TINY, seed=1))
     assert place.result.read_bytes() == before
     place.state.unlink()
-    with pytest.raises(TakenError, match="There is a classifier at"):
+    with pytest.raises(RunExistsError, match="There is a classifier at"):
         run(data, place)
     assert place.result.read_bytes() == before
 
 
-def test_a_damaged_state_is_said(data: TrainingData, place: Place) -> None:
+def test_a_damaged_state_is_said(data: TrainingData, place: RunPaths) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(data, place, stop_after=3)
     place.state.write_bytes(place.state.read_bytes()[:100])
@@ -307,7 +307,7 @@ def test_a_damaged_state_is_said(data: TrainingData, place: Place) -> None:
 
 
 def test_a_step_that_is_cut_off_is_taken_again(
-    data: TrainingData, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    data: TrainingData, place: RunPaths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls, clip = 0, torch.nn.utils.clip_grad_norm_
 
@@ -322,13 +322,13 @@ def test_a_step_that_is_cut_off_is_taken_again(
     with pytest.raises(KeyboardInterrupt):
         run(data, place)
     run(data, place)
-    whole = Place(tmp_path / "whole.safetensors", tmp_path / "whole")
+    whole = RunPaths(tmp_path / "whole.safetensors", tmp_path / "whole")
     run(data, whole)
     one, other = weights(place.result), weights(whole.result)
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_a_training_that_diverges_says_so_and_keeps_what_was_good(data: TrainingData, place: Place) -> None:
+def test_a_training_that_diverges_says_so_and_keeps_what_was_good(data: TrainingData, place: RunPaths) -> None:
     with pytest.raises(RunError, match="has diverged"):
         run(data, place, replace(TINY, learning_rate=float("inf")))
     state = read_state(place.state)
@@ -336,7 +336,7 @@ def test_a_training_that_diverges_says_so_and_keeps_what_was_good(data: Training
     assert all(tensor.isfinite().all() for tensor in state.tensors.values())
 
 
-def test_a_full_disk_costs_nothing_that_was_saved(data: TrainingData, place: Place, tmp_path: Path) -> None:
+def test_a_full_disk_costs_nothing_that_was_saved(data: TrainingData, place: RunPaths, tmp_path: Path) -> None:
     pytest.importorskip("resource", reason="file size limits are POSIX's")
     with pytest.raises(KeyboardInterrupt):
         run(data, place, stop_after=5)
@@ -346,15 +346,15 @@ def test_a_full_disk_costs_nothing_that_was_saved(data: TrainingData, place: Pla
     script = f"""
 import resource, sys, torch
 from pathlib import Path
-from robust_synthesis.training import About, Place, RunError, read_data, train
+from robust_synthesis.training import CardInfo, RunPaths, RunError, read_data, train
 sys.path.insert(0, {str(ROOT / "tests")!r})
 from pictures_to_train_on import TINY
 torch.set_num_threads(1)
 data = read_data(Path({str(folder)!r}), TINY.input_size)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
-    place = Place(Path({str(place.result)!r}), Path({str(place.folder)!r}))
-    train(data, TINY, place, About("Colours", "drawn by the tests", "MIT"), torch.device("cpu"))
+    place = RunPaths(Path({str(place.result)!r}), Path({str(place.folder)!r}))
+    train(data, TINY, place, CardInfo("Colours", "drawn by the tests", "MIT"), torch.device("cpu"))
 except RunError as error:
     print("said:", error)
 """

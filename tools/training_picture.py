@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from PIL import Image
 
-from robust_synthesis.models import RobustClassifier, made_fast
+from robust_synthesis.models import RobustClassifier, optimize_for_inference
 from robust_synthesis.synthesis import (
     TRANSLATE_PRESETS,
     Mix,
@@ -17,7 +17,7 @@ from robust_synthesis.synthesis import (
     parse_class_expression,
     translate,
 )
-from robust_synthesis.training import RECIPES, About, Place, Progress, read_data, train
+from robust_synthesis.training import RECIPES, CardInfo, Progress, RunPaths, read_data, train
 
 from .example_set import PLACE as PATTERNS
 from .paths import ROOT
@@ -35,10 +35,10 @@ def trained() -> tuple[RobustClassifier, Path]:
     """The classifier of the example, trained now where that has not been done, and its samples' folder."""
     recipe = RECIPES["quick"]
     recipe = replace(recipe, attack=replace(recipe.attack, epsilon=EPSILON))
-    place = Place(BUILD / "patterns-8.safetensors", BUILD / "patterns-8-training")
-    about = About("Patterns", "drawn for this pack")
+    place = RunPaths(BUILD / "patterns-8.safetensors", BUILD / "patterns-8-training")
+    about = CardInfo("Patterns", "drawn for this pack")
     classifier = train(read_data(PATTERNS, recipe.input_size), recipe, place, about, torch.device("cpu"), EPOCHS, _say)
-    return made_fast(classifier), place.folder / "samples"
+    return optimize_for_inference(classifier), place.folder / "samples"
 
 
 def _say(progress: Progress) -> None:

@@ -1,20 +1,20 @@
 """Adversarial training: how the bundled classifiers were made, and how to make one of a folder of pictures."""
 
-from .card import About
+from .card import CardInfo
 from .data import DataError, TrainingData, class_names, read_data
 from .recipes import RECIPES, Attack, Recipe
-from .run import Place, Progress, RunError, TakenError, train
+from .run import Progress, RunError, RunExistsError, RunPaths, train
 
 __all__ = [
     "RECIPES",
-    "About",
     "Attack",
+    "CardInfo",
     "DataError",
-    "Place",
     "Progress",
     "Recipe",
     "RunError",
-    "TakenError",
+    "RunExistsError",
+    "RunPaths",
     "TrainingData",
     "class_names",
     "read_data",

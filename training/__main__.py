@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from . import RECIPES, About, Place, Progress, RunError, read_data, train
+from . import RECIPES, CardInfo, Progress, RunError, RunPaths, read_data, train
 
 SAY_SECONDS = 15.0
 
@@ -58,8 +58,8 @@ def main() -> int:
         # With its extension, so that a name with a dot in it stays whole.
         out = arguments.out or Path(arguments.data.stem)
         out = out.with_name(out.name.removesuffix(".safetensors"))
-        place = Place(out.with_name(f"{out.name}.safetensors"), out.with_name(f"{out.name}-training"))
-        about = About(
+        place = RunPaths(out.with_name(f"{out.name}.safetensors"), out.with_name(f"{out.name}-training"))
+        about = CardInfo(
             arguments.title or out.name, arguments.about_data or f"'{arguments.data.name}'", arguments.licence
         )
         data = read_data(arguments.data, recipe.input_size, _Reading(stop))

@@ -11,7 +11,7 @@ from ..synthesis.views import See
 from .recipes import Attack
 
 
-def attacked(logits_of: See, images: Tensor, classes: Tensor, attack: Attack) -> Tensor:
+def pgd_attack(logits_of: See, images: Tensor, classes: Tensor, attack: Attack) -> Tensor:
     """Pictures in the ball around `images` that a classifier takes for something else, as far as PGD finds them.
 
     It starts at random places in the ball (of torch's global generator), and climbs cross-entropy. Where there are
@@ -39,7 +39,7 @@ def attacked(logits_of: See, images: Tensor, classes: Tensor, attack: Attack) ->
 
 def _once(logits_of: See, images: Tensor, classes: Tensor, attack: Attack) -> Tensor:
     constraint = attack.constraint
-    length = attack.step_share * attack.epsilon
+    length = attack.rel_step_size * attack.epsilon
     moved = constraint.project(images + _random_change(images, constraint), images)
     for _ in range(attack.steps):
         with torch.enable_grad():

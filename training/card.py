@@ -9,7 +9,7 @@ from ..models import RobustClassifier
 
 
 @dataclass(frozen=True)
-class About:
+class CardInfo:
     """What only the one who trains can say of a classifier."""
 
     title: str

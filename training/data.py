@@ -116,7 +116,7 @@ def read_data(source: Path, size: int, report: Report | None = None) -> Training
     reader = _Reader(size, sum(map(len, [*files.values(), *test_files.values()])), report)
     pictures, names = reader.read(files)
     test = reader.read(test_files)[0] if test_files else None
-    kept = once_each(pictures, test)
+    kept = deduplicate(pictures, test)
     copies = tuple(name for name, keep in zip(names, kept.tolist(), strict=True) if not keep)
     pictures = pictures[kept]
     _refuse_too_few(labels, pictures, reader.unreadable, copies, source.name)
@@ -231,7 +231,7 @@ def _can_be_asked_for(label: str, index: int, labels: Sequence[str]) -> bool:
         return False
 
 
-def once_each(pictures: Pictures, others: Pictures | None) -> Tensor:
+def deduplicate(pictures: Pictures, others: Pictures | None) -> Tensor:
     """Which pictures to keep, `[N]`, so that each is there once, in one class, and is none of `others`: see
     `TrainingData.copies`."""
     shown = [_content(image) for image in pictures.images]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from ..models import RobustClassifier
-from .attack import attacked
+from .attack import pgd_attack
 from .data import Pictures
 from .randomness import seeded
 from .recipes import Attack
@@ -52,7 +52,7 @@ def accuracy(
             # The others are lost already.
             images, classes = images[right], classes[right]
             if len(classes):
-                changed = attacked(classifier, images, classes, attack)
+                changed = pgd_attack(classifier, images, classes, attack)
                 with torch.no_grad():
                     robust += int((classifier(changed).argmax(1) == classes).sum())
             if report is not None:

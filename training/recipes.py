@@ -26,7 +26,7 @@ class Attack:
     """The radius of the ball, for a picture with values in [0, 1]: of the whole picture for `l2`, of a value for
     `linf`."""
     steps: int
-    step_share: float
+    rel_step_size: float
     """The step size, as a share of epsilon."""
     restarts: int = 1
     """From how many random starts; the one that deceives counts."""
@@ -36,8 +36,8 @@ class Attack:
             raise ValueError("An attack stays in a ball: its norm is l2 or linf, not free.")
         if self.steps < 1 or self.restarts < 1:
             raise ValueError(f"An attack has {self.steps} steps and {self.restarts} restarts; each must be 1 or more.")
-        if not 0 < self.step_share <= 4:
-            raise ValueError(f"A step takes {self.step_share} of epsilon; it must be above 0, and 4 at most.")
+        if not 0 < self.rel_step_size <= 4:
+            raise ValueError(f"A step takes {self.rel_step_size} of epsilon; it must be above 0, and 4 at most.")
         self.constraint  # noqa: B018 (an epsilon that is none is refused there)
 
     @property
@@ -67,9 +67,9 @@ class Recipe:
     """The share of the steps in which the learning rate rises from 0, and epsilon to its full size."""
     momentum: float = 0.9
     weight_decay: float = 5e-4
-    clip_norm: float = 5.0
+    max_grad_norm: float = 5.0
     """The longest gradient of all weights together."""
-    averaging: float = 0.995
+    ema_decay: float = 0.995
     """The decay of the exponential moving average of the weights, which is what is kept in the end."""
     label_smoothing: float = 0.0
     crop_padding: int = 8
@@ -148,7 +148,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             attack=Attack("l2", 1.5, 3, 0.6),
             pictures=1_000_000,
             most_epochs=200,
-            averaging=0.999,
+            ema_decay=0.999,
             smallest_crop=0.5,
         ),
         "best": _recipe(
@@ -160,7 +160,7 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             pictures=2_000_000,
             most_epochs=300,
             batch_size=256,
-            averaging=0.999,
+            ema_decay=0.999,
             smallest_crop=0.5,
         ),
     }

@@ -10,7 +10,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Entry:
+class EvalRecord:
     """One measurement on the way. Shares are from 0 to 1."""
 
     epoch: int
@@ -27,7 +27,7 @@ class Entry:
     """Of work, since the run began."""
 
 
-def write_record(folder: Path, identity: dict[str, Any], history: Sequence[Entry]) -> None:
+def write_record(folder: Path, identity: dict[str, Any], history: Sequence[EvalRecord]) -> None:
     """Write `log.json`, and `accuracy.png` where matplotlib is there to draw it."""
     folder.mkdir(parents=True, exist_ok=True)
     log = {**identity, "history": [asdict(entry) for entry in history]}

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..models import ClassSeeds, RobustClassifier, load_classifier, made_fast, save_classifier
-from .card import About, write_card
+from ..models import ClassSeeds, RobustClassifier, load_classifier, optimize_for_inference, save_classifier
+from .card import CardInfo, write_card
 from .data import TrainingData
 from .evaluation import accuracy
 from .recipes import Recipe
-from .record import Entry, write_record
+from .record import EvalRecord, write_record
 from .samples import painted, write_samples
 from .saved_state import SavedState, StateError, read_state, write_state
 from .seeds import all_seeds
@@ -38,12 +38,12 @@ class RunError(RuntimeError):
     """A run that cannot go on; the message says why, and what to do."""
 
 
-class TakenError(RunError):
+class RunExistsError(RunError):
     """Another classifier, or another run, has this place."""
 
 
 @dataclass(frozen=True)
-class Place:
+class RunPaths:
     """Where a run keeps what it makes."""
 
     result: Path
@@ -69,7 +69,7 @@ class Progress:
     seconds_left: float
     """As long as the steps so far have taken."""
     loss: float
-    latest: Entry | None
+    latest: EvalRecord | None
     """The latest measurement."""
     samples: Tensor | None = None
     """Pictures of the classes `[B, 3, S, S]` in [0, 1], where they were painted just now."""
@@ -93,8 +93,8 @@ Report = Callable[[Progress], None]
 def train(
     data: TrainingData,
     recipe: Recipe,
-    place: Place,
-    about: About,
+    place: RunPaths,
+    about: CardInfo,
     device: torch.device,
     epochs: int | None = None,
     report: Report = lambda _: None,
@@ -133,17 +133,17 @@ def train(
         raise
 
 
-def _found(place: Place, identity: dict[str, Any]) -> SavedState | None:
+def _found(place: RunPaths, identity: dict[str, Any]) -> SavedState | None:
     try:
         state = read_state(place.state)
     except StateError as error:
         raise RunError(f"{error} Delete it and {place.result.name} to begin anew.") from error
     if state is None:
         if place.result.exists():
-            raise TakenError(f"There is a classifier at {place.result} already. Choose another name.")
+            raise RunExistsError(f"There is a classifier at {place.result} already. Choose another name.")
         return None
     if state.identity != identity:
-        raise TakenError(
+        raise RunExistsError(
             f"'{place.result.stem}' is the name of a run with other pictures or settings. Choose another name, or "
             f"delete {place.state} and {place.result.name}."
         )
@@ -159,10 +159,10 @@ def _plain(value: Any) -> Any:
 
 class _Run:
     def __init__(
-        self, trainer: Trainer, data: TrainingData, place: Place, about: About, identity: dict[str, Any]
+        self, trainer: Trainer, data: TrainingData, place: RunPaths, about: CardInfo, identity: dict[str, Any]
     ) -> None:
         self.trainer, self.data, self.place, self.about, self.identity = trainer, data, place, about, identity
-        self.history: list[Entry] = []
+        self.history: list[EvalRecord] = []
         self.taken: list[tuple[float, float]] = []
         """Loss and accuracy of the steps since the last measurement."""
         self.seconds_before, self.steps_before = 0.0, 0
@@ -181,7 +181,7 @@ class _Run:
 
     def go_on(self, state: SavedState) -> None:
         self.trainer.restore(state.tensors, state.step)
-        self.history = [Entry(**entry) for entry in state.history]
+        self.history = [EvalRecord(**entry) for entry in state.history]
         self.taken = list(state.unmeasured)
         self.best = state.best
         self.seconds_before, self.steps_before = state.seconds, state.step
@@ -240,13 +240,13 @@ class _Run:
         epoch = trainer.step // trainer.steps_an_epoch
         loss, right = (sum(values) / len(self.taken) for values in zip(*self.taken, strict=True))
         steps, share = ON_THE_WAY
-        attack = replace(trainer.recipe.attack, steps=steps, step_share=share)
+        attack = replace(trainer.recipe.attack, steps=steps, rel_step_size=share)
         classifier = trainer.classifier(self.seeds)
         fast = trainer.fast(trainer.average)
         progress = self._progress(measuring=True)
         found = accuracy(fast, self.data.validation, attack, report=lambda *_: report(progress))
         samples = painted(fast, self.seeds, lambda *_: report(progress))
-        entry = Entry(
+        entry = EvalRecord(
             epoch=epoch,
             loss=loss,
             training_robust=right,
@@ -290,9 +290,9 @@ class _Run:
         progress = self._progress(measuring=True)
         try:
             best = load_classifier(self.place.result)
-            fast = made_fast(load_classifier(self.place.result)).to(self.trainer.device)
+            fast = optimize_for_inference(load_classifier(self.place.result)).to(self.trainer.device)
             for epsilon in (attack.epsilon / 2, attack.epsilon, 2 * attack.epsilon):
-                stronger = replace(attack, epsilon=epsilon, steps=steps, step_share=share, restarts=restarts)
+                stronger = replace(attack, epsilon=epsilon, steps=steps, rel_step_size=share, restarts=restarts)
                 found = accuracy(fast, pictures, stronger, report=lambda *_: report(progress))
                 robust[f"{epsilon:g}"] = found.robust
             figures = {

@@ -19,12 +19,12 @@ from ..models import (
     RobustClassifier,
     bundled_classifiers,
     load_classifier,
-    made_fast,
     native_bfloat16,
+    optimize_for_inference,
 )
 from ..models.architectures import build_network
-from ..models.network import ClimbableNetwork
-from .attack import attacked
+from ..models.network import ClassifierNetwork
+from .attack import pgd_attack
 from .data import Pictures
 from .randomness import seeded
 from .recipes import WIDE_STAGES, Recipe
@@ -91,7 +91,7 @@ class Trainer:
                 images, shares = self.cut_mix(images, classes)
             ramp = min(1.0, (self.step + 1) / (self.steps * recipe.warm_up)) if recipe.warm_up else 1.0
             attack = replace(recipe.attack, epsilon=recipe.attack.epsilon * ramp)
-            images = attacked(self.fast(self.network), images, shares, attack)
+            images = pgd_attack(self.fast(self.network), images, shares, attack)
         self.network.train()
         mean, std = (torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (MEAN, STD))
         mixed = self.precision != torch.float32
@@ -100,7 +100,7 @@ class Trainer:
         loss = F.cross_entropy(logits.float(), shares, label_smoothing=recipe.label_smoothing)
         self.optimizer.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip_norm)
+        nn.utils.clip_grad_norm_(self.network.parameters(), recipe.max_grad_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = recipe.learning_rate * self.batch_size / 128 * _schedule(progress, recipe.warm_up)
         self.optimizer.step()
@@ -108,9 +108,11 @@ class Trainer:
         self._average()
         return float(loss.detach()), float((logits.argmax(1) == shares.argmax(1)).float().mean())
 
-    def fast(self, network: ClimbableNetwork) -> RobustClassifier:
+    def fast(self, network: ClassifierNetwork) -> RobustClassifier:
         """A network as it is now, made fast to climb and to attack."""
-        return made_fast(RobustClassifier(copy.deepcopy(network), self.card).to(self.device), self.precision)
+        return optimize_for_inference(
+            RobustClassifier(copy.deepcopy(network), self.card).to(self.device), self.precision
+        )
 
     def classifier(self, seeds: ClassSeeds | None = None) -> RobustClassifier:
         """The averaged network as it is now, on the CPU."""
@@ -147,7 +149,7 @@ class Trainer:
 
     def _average(self) -> None:
         # Early weights are soon forgotten.
-        decay = min(self.recipe.averaging, self.step / (self.step + 10))
+        decay = min(self.recipe.ema_decay, self.step / (self.step + 10))
         with torch.no_grad():
             for kept, now in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
                 if kept.is_floating_point():

@@ -26,7 +26,7 @@ def target_weights(classifier: RobustClassifier, mix: Mix | None, images: Tensor
     return torch.nn.functional.one_hot(guesses, len(classifier.labels)).to(images)
 
 
-def unlikeliness(classifier: RobustClassifier, mix: Mix) -> Loss:
+def class_cross_entropy(classifier: RobustClassifier, mix: Mix) -> Loss:
     """How little of a mix the classifier sees in pictures `[B, 3, H, W]`, any H and W: their cross-entropy, `[B]`."""
 
     def loss(images: Tensor) -> Tensor:

@@ -51,6 +51,6 @@ def visualise_features(
     """
     side = classifier.input_size
     noise = natural_noise(side, side, [random_seed]).expand(len(features), -1, -1, -1).to(device)
-    see = partial(classifier.features, pass_through=True)
+    see = partial(classifier.features, fake_relu=True)
     weights = torch.nn.functional.one_hot(torch.tensor(features), classifier.feature_count)
     return ascend(noise, feature_loss(see, weights.to(noise)), VISUALISE.ascent(side, side), callback=callback)

@@ -105,7 +105,7 @@ def inpaint(
         covered,
         view,
         # A hole is flat, and switches many features off: their gradients pass the last activation all the same.
-        partial(classifier, pass_through=True),
+        partial(classifier, fake_relu=True),
         lambda see: class_loss(see, weights, settings.objective),
         settings,
         classifier.input_size,

@@ -90,10 +90,10 @@ def _climb(
     strength: float,
 ) -> Tensor:
     if settings.penalty > 0:
-        reach = soft.new_full((1, 1, 1, 1), strength)
-        climbed = ascend(start, penalised(loss, start, soft, settings.penalty), ascent, None, callback, reach)
+        scale = soft.new_full((1, 1, 1, 1), strength)
+        climbed = ascend(start, penalised(loss, start, soft, settings.penalty), ascent, None, callback, scale)
         return composite(start, climbed, soft)
     # The same change a pixel, however large the mask is; `linf` lengths are a pixel's already.
     share = soft.new_ones(1) if settings.norm == "linf" else soft.mean((1, 2, 3), keepdim=True)
-    reach = strength * share.view(-1, 1, 1, 1).sqrt()
-    return ascend(start, loss, ascent, soft, callback, reach)
+    scale = strength * share.view(-1, 1, 1, 1).sqrt()
+    return ascend(start, loss, ascent, soft, callback, scale)

@@ -58,7 +58,7 @@ def paint(
         mask,
         view,
         # A feature that a picture does not show is switched off: its gradient passes the last activation all the same.
-        partial(classifier.features, pass_through=True),
+        partial(classifier.features, fake_relu=True),
         lambda see: feature_loss(see, FEATURE_WEIGHT * features),
         settings,
         classifier.input_size,

@@ -91,7 +91,9 @@ def upsample(
         jitter = classifier.input_size * stage.reduction // 2 if stage.tiled else settings.jitter
         ascent = replace(settings, steps=steps, jitter=min(jitter, min(height, width) - 1)).ascent(height, width)
         loss = class_loss(_stage_logits(classifier, stage), weights, settings.objective)
-        canvas = ascend(canvas, loss, ascent, callback=callback and later(callback, done), onto=consistency.project)
+        canvas = ascend(
+            canvas, loss, ascent, callback=callback and later(callback, done), projection=consistency.project
+        )
         done += steps
     return canvas
 

@@ -84,7 +84,7 @@ def test_torchvisions_networks_are_torchvisions(architecture: str) -> None:
 def test_the_last_activation_passes_gradients_of_features_that_are_off(architecture: str) -> None:
     network = random_network(architecture, 4)
     images = torch.rand(1, 3, 64, 64, requires_grad=True)
-    maps, passed = network.feature_maps(images), network.feature_maps(images, pass_through=True)
+    maps, passed = network.feature_maps(images), network.feature_maps(images, fake_relu=True)
     torch.testing.assert_close(maps, passed)
     off = (maps.flatten(2).amax(2) == 0).flatten().nonzero().flatten()
     assert len(off), "no feature is off"

@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from .architectures import build_network
-from .checkpoints import LARGEST_PIXEL, CheckpointError, differences, fill, finite, weights
+from .checkpoints import LARGEST_PIXEL, CheckpointError, assign_weights, checked_float32, shape_mismatches, weights
 from .classifier import ClassifierCard, RobustClassifier
 from .labels import LabelsError, labels_of
 
@@ -43,7 +43,7 @@ PAGES = (b"<!doc", b"<html", b"<?xml")
 Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
 
 
-def read_foreign(path: Path, about: Mapping[str, Any] | None = None) -> tuple[RobustClassifier, str]:
+def read_third_party(path: Path, about: Mapping[str, Any] | None = None) -> tuple[RobustClassifier, str]:
     """Read a classifier that is not in this pack's format.
 
     The network is recognised from the names and shapes of its tensors, never from the file's name.
@@ -86,7 +86,7 @@ def read_foreign(path: Path, about: Mapping[str, Any] | None = None) -> tuple[Ro
         training=about.get("training", {}),
         licence=str(about.get("licence", "")),
     )
-    fill(network, {key: finite(path, key, state[key]) for key in own})
+    assign_weights(network, {key: checked_float32(path, key, state[key]) for key in own})
     return RobustClassifier(network, card), f"a {name} with {classes} classes, {source}"
 
 
@@ -252,7 +252,7 @@ def _recognised(path: Path, state: Mapping[str, Tensor]) -> tuple[str, int]:
         rows = shapes.get(f"{head}.weight", ())
         classes = rows[0] if len(rows) == 2 and rows[0] >= 2 else 2
         of_head = {f"{head}.weight": (classes, expected[f"{head}.weight"][1]), f"{head}.bias": (classes,)}
-        faults[name] = [*differences(expected | of_head, shapes).values(), *_besides(expected, shapes)]
+        faults[name] = [*shape_mismatches(expected | of_head, shapes).values(), *_besides(expected, shapes)]
         if not faults[name]:
             return name, classes
     nearest = min(faults, key=lambda name: len(faults[name]))

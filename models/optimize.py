@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .classifier import RobustClassifier
 
 
-def made_fast(classifier: RobustClassifier, dtype: torch.dtype = torch.float32) -> RobustClassifier:
+def optimize_for_inference(classifier: RobustClassifier, dtype: torch.dtype = torch.float32) -> RobustClassifier:
     """Fold batch norms into convolutions, lay weights out channels-last, and compute in `dtype`; in place.
 
     In float32 the logits stay the same up to rounding. In bfloat16 the network rounds, but the last layer, the logits
