@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from robust_synthesis.models.architectures import ArchitectureError, build_network
-from robust_synthesis.models.narrow_resnet import Downsampling
+from robust_synthesis.models.architectures.narrow_resnet import Downsampling
 
 KINDS = get_args(Downsampling)
 

@@ -11,7 +11,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..models.checkpoints import write_whole
+from ..models.format import write_whole
 
 ENTRY = "robust_training"
 
