@@ -87,7 +87,7 @@ class RobustClassifier(nn.Module):
 
     @property
     def feature_effects(self) -> Tensor:
-        """The last layer's weights `[classes, feature_count]`, float32 on the CPU: each feature's effect on each logit."""
+        """The effect of each feature on each logit (the last layer's weights), `[classes, F]`, float32 on the CPU."""
         return self.network.get_classifier().weight.detach().float().cpu()
 
     def with_seeds(self, seeds: ClassSeeds) -> RobustClassifier:
