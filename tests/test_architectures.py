@@ -22,19 +22,9 @@ from robust_synthesis.models import (
 from robust_synthesis.models import architectures as registry
 from robust_synthesis.models.architectures import ArchitectureError, build_network
 from robust_synthesis.models.architectures.narrow_resnet import Downsampling
-from tests.checkpoint_layouts import random_network
+from tests.checkpoint_layouts import ONE_OF_EACH_FAMILY, random_network
 
 THIRD_PARTY = {entry.name: entry for entry in registry.architectures() if not entry.configurable}
-ONE_OF_EACH_FAMILY = [
-    "resnet18",
-    "resnet50",
-    "vgg11_bn",
-    "cifar_resnet18",
-    "densenet121",
-    "mobilenet_v2",
-    "mnasnet1_0",
-    "shufflenet_v2_x1_0",
-]
 CONVNEXT = """
 from functools import partial
 
