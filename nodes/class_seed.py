@@ -13,7 +13,9 @@ from ..synthesis import Mix, class_seeds, parse_class_expression, photo_noise
 from ..synthesis.ascent import Callback
 from ..synthesis.seeds import best_of as best
 from ..synthesis.tasks.classify import class_cross_entropy
-from . import runtime
+from .comfy.classifiers import LoadedClassifier
+from .comfy.execution import run_batch, to_intermediate
+from .comfy.status import show_status
 from .sockets import CATEGORY, classifier_input, seed_input, seeds_of_batch, target_class_input
 from .tensors import images_to_comfy
 
@@ -84,7 +86,7 @@ class RobustClassSeed(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        classifier: runtime.LoadedClassifier,
+        classifier: LoadedClassifier,
         target_class: str,
         width: int,
         height: int,
@@ -106,7 +108,7 @@ class RobustClassSeed(io.ComfyNode):
             draw = _drawing(robust, mix, height, width, method)
             pictures = draw(random_seeds)
             if mix is None or best_of == 1:
-                return io.NodeOutput(runtime.to_intermediate(images_to_comfy(pictures)))
+                return io.NodeOutput(to_intermediate(images_to_comfy(pictures)))
 
             def choose(chunk: Tensor, part: slice, report: Callback) -> Tensor:
                 def on_device(seeds: Sequence[int]) -> Tensor:
@@ -114,7 +116,7 @@ class RobustClassSeed(io.ComfyNode):
 
                 return best(best_of, on_device, class_cross_entropy(robust, mix), random_seeds[part], report)
 
-            return io.NodeOutput(images_to_comfy(runtime.synthesize(classifier, pictures, best_of, choose)))
+            return io.NodeOutput(images_to_comfy(run_batch(classifier, pictures, best_of, choose)))
 
 
 def _drawing(
@@ -137,5 +139,5 @@ def _drawing(
                 f"{', '.join(missing)}. Choose the method '{AUTOMATIC}' or '{NATURAL_NOISE}', or give it seeds with "
                 "Fit Class Seeds."
             )
-        runtime.show_status("The classifier has no seeds for this class: starting from natural noise.")
+        show_status("The classifier has no seeds for this class: starting from natural noise.")
     return lambda random_seeds: photo_noise(height, width, random_seeds)

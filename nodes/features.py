@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..synthesis import VISUALISE, visualise_features
 from ..synthesis.ascent import Callback
-from . import runtime
+from .comfy.classifiers import LoadedClassifier
+from .comfy.execution import run_batch, to_intermediate
 from .feature_finding import feature_text, strongest_features
 from .feature_sheet import feature_sheet
 from .sockets import CATEGORY, classifier_input
@@ -50,7 +51,7 @@ class RobustFeatures(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, classifier: runtime.LoadedClassifier, image: Tensor, count: int, mask: Tensor | None = None
+        cls, classifier: LoadedClassifier, image: Tensor, count: int, mask: Tensor | None = None
     ) -> io.NodeOutput:
         robust = classifier.model
         found = strongest_features(classifier, image, mask, count)
@@ -60,11 +61,11 @@ class RobustFeatures(io.ComfyNode):
             return visualise_features(robust, indices[part], callback=report, device=chunk.device)
 
         places = torch.zeros(len(found), 3, robust.input_size, robust.input_size)
-        pictures = runtime.synthesize(classifier, places, VISUALISE.steps, work).float().cpu()
+        pictures = run_batch(classifier, places, VISUALISE.steps, work).float().cpu()
         speaks_for = [robust.labels[row] for row in robust.feature_effects[:, indices].argmax(0).tolist()]
         captions = [
             (f"{index}  ({activation:.2f})", label)
             for (index, activation), label in zip(found, speaks_for, strict=True)
         ]
         sheet = feature_sheet(pictures, captions)[None]
-        return io.NodeOutput(feature_text(found), runtime.to_intermediate(images_to_comfy(sheet)))
+        return io.NodeOutput(feature_text(found), to_intermediate(images_to_comfy(sheet)))

@@ -9,11 +9,18 @@ from torch import Tensor
 
 from ..synthesis import FILLS, INPAINT_PAPER, INPAINT_PRESET, inpaint, parse_class_expression
 from ..synthesis.ascent import Callback
-from . import runtime
-from .film import animate_input, frames_output
+from .comfy.classifiers import LoadedClassifier
 from .masked import work_inside
 from .presets import ascent_inputs, masked_inputs, preset_input, read_preset
-from .sockets import CATEGORY, classifier_input, guessable_class_input, seed_input, seeds_of_batch
+from .sockets import (
+    CATEGORY,
+    animate_input,
+    classifier_input,
+    frames_output,
+    guessable_class_input,
+    seed_input,
+    seeds_of_batch,
+)
 
 _PRESETS = {"inpaint": INPAINT_PRESET, "paper": INPAINT_PAPER}
 
@@ -66,7 +73,7 @@ class RobustInpaint(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        classifier: runtime.LoadedClassifier,
+        classifier: LoadedClassifier,
         image: Tensor,
         mask: Tensor,
         target_class: str,

@@ -11,7 +11,9 @@ from torch import Tensor
 from ..synthesis import MaskedSettings
 from ..synthesis.ascent import Callback, through
 from ..synthesis.views import around
-from . import runtime
+from .comfy.classifiers import LoadedClassifier
+from .comfy.execution import run_batch, to_intermediate
+from .comfy.status import show_status
 from .film import Film
 from .tensors import all_alike, images_from_comfy, images_to_comfy, mask_from_comfy, same_batch
 
@@ -20,7 +22,7 @@ MaskedWork = Callable[[Tensor, Tensor, slice, Callback], Tensor]
 
 
 def work_inside(
-    classifier: runtime.LoadedClassifier,
+    classifier: LoadedClassifier,
     image: Tensor,
     mask: Tensor,
     settings: MaskedSettings,
@@ -32,8 +34,8 @@ def work_inside(
     images = images_from_comfy(image)
     masks = mask_from_comfy(mask, *images.shape[2:])
     if masks is None or not bool(masks.any()):
-        runtime.show_status("The mask is empty: nothing is painted over, so the picture is unchanged.")
-        unchanged = runtime.to_intermediate(images_to_comfy(images))
+        show_status("The mask is empty: nothing is painted over, so the picture is unchanged.")
+        unchanged = to_intermediate(images_to_comfy(images))
         return io.NodeOutput(unchanged, unchanged)
     images, masks = same_batch(images, masks)
 
@@ -43,5 +45,5 @@ def work_inside(
         return work(chunk, own, part, through(report, lambda now: torch.where(own == 0, chunk, now)))
 
     steps = settings.all_steps(around(masks, classifier.model.input_size))
-    made = runtime.synthesize(classifier, images, steps, on_device, together=all_alike(masks), film=film)
+    made = run_batch(classifier, images, steps, on_device, together=all_alike(masks), film=film)
     return io.NodeOutput(images_to_comfy(made), film.to_comfy(made))

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ..synthesis import PAINT_PAPER, PAINT_PRESET, paint, parse_feature_expression
 from ..synthesis.ascent import Callback
-from . import runtime
+from .comfy.classifiers import LoadedClassifier
+from .comfy.status import show_status
 from .feature_finding import feature_text, strongest_features
-from .film import animate_input, frames_output
 from .masked import work_inside
 from .presets import ascent_inputs, masked_inputs, preset_input, read_preset
-from .sockets import CATEGORY, classifier_input
+from .sockets import CATEGORY, animate_input, classifier_input, frames_output
 
 _PRESETS = {"paint": PAINT_PRESET, "paper": PAINT_PAPER}
 _FROM_REFERENCE = 3
@@ -83,7 +83,7 @@ class RobustActivationPaint(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        classifier: runtime.LoadedClassifier,
+        classifier: LoadedClassifier,
         image: Tensor,
         mask: Tensor,
         feature: str,
@@ -106,7 +106,7 @@ class RobustActivationPaint(io.ComfyNode):
             weights += written.vector(robust.feature_count)
         if reference is not None:
             found = strongest_features(classifier, reference, reference_mask, _FROM_REFERENCE)
-            runtime.show_status(f"Painting the features of the reference: {feature_text(found)}")
+            show_status(f"Painting the features of the reference: {feature_text(found)}")
             for index, activation in found:
                 weights[index] += activation
 

@@ -33,3 +33,24 @@ def seed_input(tooltip: str) -> io.Input:
 def seeds_of_batch(seed: int, count: int) -> list[int]:
     """One seed for each picture of a batch, so that picture 3 of a batch is seed + 3 made alone."""
     return [(seed + index) % (LARGEST_SEED + 1) for index in range(count)]
+
+
+def animate_input() -> io.Input:
+    return io.Int.Input(
+        "animate",
+        default=0,
+        min=0,
+        max=2000,
+        optional=True,
+        advanced=True,
+        tooltip="For a film of how the picture comes about: the output frames gets a picture every so many steps (1: "
+        "at each). 0: no film.",
+    )
+
+
+def frames_output() -> io.Output:
+    return io.Image.Output(
+        "frames",
+        tooltip="The film that animate asks for, from the start to the result, one picture of the batch after the "
+        "other. Wire it into Create Video or Save Animated WEBP. Without animate: the result.",
+    )

@@ -11,10 +11,19 @@ from torch import Tensor
 from ..synthesis import TRANSLATE_PAPER, TRANSLATE_PRESETS, parse_class_expression, translate
 from ..synthesis.ascent import Callback, through
 from ..synthesis.views import whole
-from . import runtime
-from .film import Film, animate_input, frames_output
+from .comfy.classifiers import LoadedClassifier
+from .comfy.execution import run_batch
+from .film import Film
 from .presets import ascent_inputs, detail_input, preset_input, read_preset
-from .sockets import CATEGORY, classifier_input, seed_input, seeds_of_batch, target_class_input
+from .sockets import (
+    CATEGORY,
+    animate_input,
+    classifier_input,
+    frames_output,
+    seed_input,
+    seeds_of_batch,
+    target_class_input,
+)
 from .tensors import images_from_comfy, images_to_comfy, mask_from_comfy, same_batch
 
 _PAPER = TRANSLATE_PAPER["generate"]
@@ -95,7 +104,7 @@ class RobustTranslate(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        classifier: runtime.LoadedClassifier,
+        classifier: LoadedClassifier,
         image: Tensor,
         target_class: str,
         preset: dict[str, Any] | None = None,
@@ -120,5 +129,5 @@ class RobustTranslate(io.ComfyNode):
 
         film = Film(animate)
         steps = settings.all_steps(whole(images, classifier.model.input_size))
-        made = runtime.synthesize(classifier, images, steps, work, film=film)
+        made = run_batch(classifier, images, steps, work, film=film)
         return io.NodeOutput(images_to_comfy(made), film.to_comfy(made))

@@ -9,10 +9,11 @@ from torch import Tensor
 
 from ..synthesis import FACTORS, UPSAMPLE_PAPER, UPSAMPLE_PRESET, parse_class_expression, upsample
 from ..synthesis.ascent import Callback
-from . import runtime
-from .film import Film, animate_input, frames_output
+from .comfy.classifiers import LoadedClassifier
+from .comfy.execution import refuse_beyond_memory, run_batch
+from .film import Film
 from .presets import ascent_inputs, preset_input, read_preset
-from .sockets import CATEGORY, classifier_input, guessable_class_input
+from .sockets import CATEGORY, animate_input, classifier_input, frames_output, guessable_class_input
 from .tensors import images_from_comfy, images_to_comfy
 
 _PRESETS = {"upsample": UPSAMPLE_PRESET, "paper": UPSAMPLE_PAPER}
@@ -68,7 +69,7 @@ class RobustUpsample(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        classifier: runtime.LoadedClassifier,
+        classifier: LoadedClassifier,
         image: Tensor,
         factor: int,
         target_class: str,
@@ -80,11 +81,11 @@ class RobustUpsample(io.ComfyNode):
         mix = parse_class_expression(target_class, robust.card.labels) if target_class.strip() else None
         images = images_from_comfy(image)
         count, _, height, width = images.shape
-        runtime.refuse_beyond_memory(classifier, count, height * factor, width * factor)
+        refuse_beyond_memory(classifier, count, height * factor, width * factor)
 
         def work(chunk: Tensor, _part: slice, report: Callback) -> Tensor:
             return upsample(robust, chunk, factor, mix, settings, report)
 
         film = Film(animate)
-        made = runtime.synthesize(classifier, images, settings.steps, work, enlarged=factor, film=film)
+        made = run_batch(classifier, images, settings.steps, work, enlarged=factor, film=film)
         return io.NodeOutput(images_to_comfy(made), film.to_comfy(made))

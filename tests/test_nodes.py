@@ -285,8 +285,8 @@ comfy.cli_args.args.base_directory = {str(tmp_path)!r}
 import torch
 torch.set_num_threads(1)
 from robust_synthesis import nodes
-from robust_synthesis.nodes import runtime
-runtime.register_classifier_folder()
+from robust_synthesis.nodes.comfy import folders
+folders.register_classifier_folder()
 loaded = nodes.RobustLoadClassifier.execute("canvas").result[0]
 image = torch.rand(8, 1024, 1024, 3, generator=torch.Generator().manual_seed(0))
 mask = torch.zeros(1, 1024, 1024)
@@ -334,7 +334,7 @@ def test_an_input_folder_that_cannot_be_written_costs_only_the_examples(
     usual = folder_paths.get_input_directory()
     folder_paths.set_input_directory(str(tmp_path / "file" / "input"))
     try:
-        pack.runtime.provide_example_pictures()
+        pack.server.provide_example_pictures()
     finally:
         folder_paths.set_input_directory(usual)
     assert "could not put its example pictures" in caplog.text
