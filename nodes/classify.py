@@ -50,16 +50,16 @@ class RobustClassify(io.ComfyNode):
 
     @classmethod
     def execute(cls, classifier: LoadedClassifier, image: Tensor, top_k: int) -> io.NodeOutput:
-        robust = classifier.model
+        model = classifier.model
         images = images_from_comfy(image)
 
         def work(chunk: Tensor, _part: slice, _report: Callback) -> Tensor:
-            return classify(robust, chunk)
+            return classify(model, chunk)
 
-        probabilities = run_batch(classifier, images, 1, work).float()
-        top = probabilities.topk(min(top_k, len(robust.labels)))
+        probabilities = run_batch(classifier, images, work).float()
+        top = probabilities.topk(min(top_k, len(model.labels)))
         rankings = [
-            [(robust.labels[index], float(score)) for score, index in zip(scores, indices, strict=True)]
+            [(model.labels[index], float(score)) for score, index in zip(scores, indices, strict=True)]
             for scores, indices in zip(top.values, top.indices.tolist(), strict=True)
         ]
         labels = "\n".join(ranking[0][0] for ranking in rankings)

@@ -68,16 +68,16 @@ class RobustFitSeeds(io.ComfyNode):
         target_class: str = "",
         folder: str = "",
     ) -> io.NodeOutput:
-        robust = classifier.model
-        mix = parse_class_expression(target_class, robust.card.labels)
+        model = classifier.model
+        mix = parse_class_expression(target_class, model.card.labels)
         if len(mix.weights) != 1 or mix.weights[0][1] < 0:
             raise ValueError(f"'{target_class}' is not one class: seeds are fitted for one at a time.")
         if image is None and not folder.strip():
             raise ValueError("There are no pictures to fit seeds to: connect image, or name a folder.")
         with torch.inference_mode(False):
             if image is None or folder.strip():
-                images = pictures_in(input_folder(folder), *seed_size(robust.seeds, robust.input_size))
+                images = pictures_in(input_folder(folder), *seed_size(model.seeds, model.input_size))
             else:
                 images = images_from_comfy(image.clone())
-            seeds = fit_seeds(images, mix.weights[0][0], robust.seeds, robust.input_size)
-            return io.NodeOutput(replace(classifier, model=robust.with_seeds(seeds)))
+            seeds = fit_seeds(images, mix.weights[0][0], model.seeds, model.input_size)
+            return io.NodeOutput(replace(classifier, model=model.with_seeds(seeds)))

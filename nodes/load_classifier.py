@@ -17,9 +17,9 @@ class RobustLoadClassifier(io.ComfyNode):
             node_id="RobustLoadClassifier",
             display_name="Load Robust Classifier",
             category=CATEGORY,
-            description="Loads an adversarially trained classifier, whose gradients the other nodes of this pack "
-            "climb. Three small ones ship with the pack and need no download; your own files and public ones from the "
-            "Hugging Face Hub are listed below them.",
+            description="Loads an adversarially trained classifier, which guides the other nodes of this pack by its "
+            "gradients. Three small ones ship with the pack and need no download; your own files and public ones "
+            "from the Hugging Face Hub are listed below them.",
             search_aliases=[
                 "robust model",
                 "adversarial classifier",

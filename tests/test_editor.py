@@ -34,14 +34,14 @@ NODES = {
     "RobustFitSeeds": "Fit Class Seeds",
     "RobustSaveClassifier": "Save Robust Classifier",
 }
-CLIMB = {"steps", "step_size", "epsilon", "norm", "final_step", "jitter"}
+LENGTHS = {"steps", "step_size", "epsilon", "norm", "final_step", "jitter"}
 MASKED = {"feather", "penalty", "detail_steps"}
 # The widgets that a choice of preset unfolds.
 SETTINGS: dict[str, dict[str, set[str]]] = {
-    "RobustTranslate": {"generate": set(), "sketch": set(), "custom": CLIMB | {"objective", "noise", "detail_steps"}},
-    "RobustInpaint": {"inpaint": {"fill"}, "paper": set(), "custom": CLIMB | MASKED | {"objective", "fill"}},
-    "RobustUpsample": {"upsample": set(), "paper": set(), "custom": CLIMB | {"objective", "consistent"}},
-    "RobustActivationPaint": {"paint": set(), "paper": set(), "custom": CLIMB | MASKED},
+    "RobustTranslate": {"generate": set(), "sketch": set(), "custom": LENGTHS | {"objective", "noise", "detail_steps"}},
+    "RobustInpaint": {"inpaint": {"fill"}, "paper": set(), "custom": LENGTHS | MASKED | {"objective", "fill"}},
+    "RobustUpsample": {"upsample": set(), "paper": set(), "custom": LENGTHS | {"objective", "consistent"}},
+    "RobustActivationPaint": {"paint": set(), "paper": set(), "custom": LENGTHS | MASKED},
 }
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ...synthesis.ascent import Callback, Picture
-from ...synthesis.views import TILES_AT_ONCE, working_size
+from ...synthesis.coarse_to_fine import Plan
+from ...synthesis.views import working_size
 from ..film import Film
 from ..tensors import images_to_comfy
 from .classifiers import LoadedClassifier
@@ -51,8 +52,10 @@ def refuse_beyond_memory(loaded: LoadedClassifier, count: int, height: int, widt
 def run_batch(
     loaded: LoadedClassifier,
     images: Tensor,
-    steps: int,
     work: Work,
+    *,
+    plan: Plan | None = None,
+    steps: int = 1,
     together: bool = True,
     enlarged: int = 1,
     film: Film | None = None,
@@ -64,8 +67,10 @@ def run_batch(
     Args:
         loaded: the classifier that work uses.
         images: `[B, 3, H, W]`.
-        steps: how often work calls its callback for each chunk, at most.
         work: see `Work`.
+        plan: of work's ascent: it tells the number of steps and the largest input of the network.
+        steps: how often work calls its callback for each chunk; for work without a plan, whose network input is the
+            images at about the classifier's own size.
         together: False for one image at a time, where the view of an image must not depend on the rest of the batch.
         enlarged: how many times as wide and high work's images are.
         film: collects its frames.
@@ -77,6 +82,7 @@ def run_batch(
         ValueError: the film would not fit into memory.
     """
     count, results, film = len(images), None, film or Film(0)
+    steps = plan.steps if plan else steps
     if film.every:
         height, width = (side * enlarged for side in images.shape[2:])
         refuse_beyond_memory(loaded, count * (film.count(steps) + 1), height, width)
@@ -90,7 +96,7 @@ def run_batch(
             part = slice(position, min(position + chunk, count))
             report = _Reporter(progress, steps, part, count, film)
             try:
-                made = _run(loaded, images[part], part, work, report, enlarged)
+                made = _run(loaded, images[part], part, work, plan, report, enlarged)
             except Exception as error:
                 if not _out_of_memory(error) or chunk == 1:
                     raise
@@ -122,11 +128,22 @@ def empty_device() -> torch.device:
     return device
 
 
-def _run(loaded: LoadedClassifier, images: Tensor, part: slice, work: Work, report: Callback, enlarged: int) -> Tensor:
-    size = working_size(images.shape[2], images.shape[3], loaded.model.input_size)
+def _run(
+    loaded: LoadedClassifier,
+    images: Tensor,
+    part: slice,
+    work: Work,
+    plan: Plan | None,
+    report: Callback,
+    enlarged: int,
+) -> Tensor:
+    count, height, width = (
+        plan.network_input(len(images))
+        if plan
+        else (len(images), *working_size(images.shape[2], images.shape[3], loaded.model.input_size))
+    )
     pictures = WORKING_COPIES * images.numel() * 4 * enlarged**2
-    activations = max(len(images), TILES_AT_ONCE) * loaded.model.activation_bytes(*size)
-    loaded.to_device(pictures + activations)
+    loaded.to_device(pictures + count * loaded.model.activation_bytes(height, width))
     mm.throw_exception_if_processing_interrupted()
     return to_intermediate(work(images.to(loaded.device), part, report))
 

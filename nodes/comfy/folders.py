@@ -56,6 +56,11 @@ def training_folder(classifier: Path) -> Path:
     return Path(folder_paths.get_output_directory()) / TRAININGS / name
 
 
+def presets_folder() -> Path:
+    """The folder for the user's presets, in ComfyUI's user folder; it need not exist."""
+    return Path(folder_paths.get_user_directory()) / "default" / "robust_synthesis" / "presets"
+
+
 def input_folder(name: str) -> Path:
     """A folder inside ComfyUI's input folder; it need not exist.
 
