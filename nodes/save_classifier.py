@@ -34,7 +34,7 @@ class RobustSaveClassifier(io.ComfyNode):
 
     @classmethod
     def execute(cls, classifier: LoadedClassifier, filename: str) -> io.NodeOutput:
-        place = save(classifier, filename)
-        message = f"Saved as {place.name}. Press R to see it in Load Robust Classifier."
+        path = save(classifier, filename)
+        message = f"Saved as {path.name}. Press R to see it in Load Robust Classifier."
         show_status(message)
         return io.NodeOutput(ui=ui.PreviewText(message))

@@ -81,37 +81,47 @@ def run_batch(
     Raises:
         ValueError: the film would not fit into memory.
     """
-    count, results, film = len(images), None, film or Film(0)
+    count, film = len(images), film or Film(0)
     steps = plan.steps if plan else steps
     if film.every:
         height, width = (side * enlarged for side in images.shape[2:])
         refuse_beyond_memory(loaded, count * (film.count(steps) + 1), height, width)
-    chunk = count if together else 1
     progress = Progress()
     with torch.inference_mode(False), torch.enable_grad():
         # A clone made here is an ordinary tensor, even of an inference tensor.
         images = images.clone()
-        position = 0
-        while position < count:
-            part = slice(position, min(position + chunk, count))
+
+        def run(part: slice) -> Tensor:
             report = _Reporter(progress, steps, part, count, film)
-            try:
-                made = _run(loaded, images[part], part, work, plan, report, enlarged)
-            except Exception as error:
-                if not _out_of_memory(error) or chunk == 1:
-                    raise
-                chunk = (chunk + 1) // 2
-            else:
-                if results is None:
-                    # One tensor for all, because joining a list of parts would hold them twice.
-                    results = made if len(made) == count else made.new_empty(count, *made.shape[1:])
-                results[part] = made
-                if film.every:
-                    film.add(report.frames, images_to_comfy(made))
-                position = part.stop
-                continue
-            # Here, outside of `except`, the traceback no longer holds the tensors.
-            mm.soft_empty_cache()
+            made = _run(loaded, images[part], part, work, plan, report, enlarged)
+            if film.every:
+                film.add(report.frames, images_to_comfy(made))
+            return made
+
+        return _in_parts(run, count, count if together else 1)
+
+
+def _in_parts(run: Callable[[slice], Tensor], count: int, size: int) -> Tensor:
+    """Run on parts of a batch of `count`, of some size at first; when memory runs out, of half of it."""
+    results: Tensor | None = None
+    position = 0
+    while position < count:
+        part = slice(position, min(position + size, count))
+        try:
+            made = run(part)
+        except Exception as error:
+            if not _out_of_memory(error) or size == 1:
+                raise
+            size = (size + 1) // 2
+        else:
+            if results is None:
+                # One tensor for all, because joining a list of parts would hold them twice.
+                results = made if len(made) == count else made.new_empty(count, *made.shape[1:])
+            results[part] = made
+            position = part.stop
+            continue
+        # Here, outside of `except`, the traceback no longer holds the tensors.
+        mm.soft_empty_cache()
     assert results is not None, "a batch has at least one picture"
     return results
 
