@@ -141,9 +141,8 @@ def test_nodes_without_pictures_work_in_inference_mode_as_outside(pack: ModuleTy
     assert drawn.shape == (2, 32, 32, 3)
     assert len(features.split(", ")) == 2
     assert sheet.shape[0] == 1
-    assert label == "church\nchurch"
+    assert [picture.split(": ")[0] for picture in scores.split("\n\n")] == label.split("\n")
     assert [len(picture.splitlines()) for picture in scores.split("\n\n")] == [3, 3]
-    assert scores.startswith("church: 0.")
     assert chart.shape[0] == 2
     assert chart.shape[3] == 3
 
