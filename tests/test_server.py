@@ -207,7 +207,7 @@ def test_a_workflow_with_the_old_name_of_no_limit_runs(client: ComfyClient) -> N
 
 def test_a_users_preset_is_listed_and_runs_as_its_file_says(server: ComfyServer, client: ComfyClient) -> None:
     file = server.base / "user" / "default" / "robust_synthesis" / "presets" / "mine.json"
-    file.parent.mkdir(parents=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     entry = NODES["RobustTranslate"]["preset"] | {"summary": "a little of it"}
 
     def run(**changes: object) -> NDArray[np.int16]:
