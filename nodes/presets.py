@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from comfy_api.latest import io
@@ -72,16 +70,21 @@ def read_preset(chosen: Mapping[str, Any] | None, custom_start: S) -> Preset[S]:
 
 def _listed(settings: type[S]) -> dict[str, Preset[S]]:
     """The presets that a node offers, by name: the pack's, then the user's."""
-    folder = presets_folder()
-    files = tuple((path.name, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.json")) if path.is_file())
-    every = {**presets(settings), **_of_the_user(settings, folder, files)}
+    every = {**presets(settings), **_of_the_user(settings)}
     return {name: preset for name, preset in every.items() if not preset.hidden}
 
 
-@cache
-def _of_the_user(settings: type[S], folder: Path, _files: tuple[tuple[str, int], ...]) -> dict[str, Preset[Any]]:
+_read: dict[str, tuple[object, dict[str, Preset[Any]]]] = {}
+"""For each operation the state of the user's files when they were read, and their presets."""
+
+
+def _of_the_user(settings: type[S]) -> dict[str, Preset[S]]:
+    folder = presets_folder()
+    state = folder, [(path, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.json")) if path.is_file()]
     # ComfyUI asks for the inputs many times: files are read, and complained of, once for each change.
-    return read_presets(folder, settings)
+    if settings.operation not in _read or _read[settings.operation][0] != state:
+        _read[settings.operation] = state, read_presets(folder, settings)
+    return _read[settings.operation][1]
 
 
 class _Constraints(list[str]):

@@ -100,7 +100,8 @@ class RobustTranslate(PresetNode):
         masks = None if mask is None else mask_from_comfy(mask, *images.shape[2:])
         if masks is not None:
             images, masks = same_batch(images, masks)
-        random_seeds = seeds_of_batch(seed, len(images))
+        count, _, height, width = images.shape
+        random_seeds = seeds_of_batch(seed, count)
 
         def work(chunk: Tensor, part: slice, report: Callback) -> Tensor:
             own = None if masks is None else masks[part].to(chunk)
@@ -109,6 +110,6 @@ class RobustTranslate(PresetNode):
             return translate(model, chunk, mix, chosen.settings, random_seeds[part], own, report)
 
         film = Film(animate)
-        plan = translate_plan(model.input_size, *images.shape[2:], chosen.settings)
+        plan = translate_plan(model.input_size, height, width, chosen.settings)
         made = run_batch(classifier, images, work, plan=plan, film=film)
         return io.NodeOutput(images_to_comfy(made), film.to_comfy(made))

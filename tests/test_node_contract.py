@@ -173,7 +173,7 @@ def test_with_masks_of_their_own_each_picture_is_the_one_made_alone(node: Node) 
         torch.testing.assert_close(together[n : n + 1], alone, rtol=0, atol=1e-4)
 
 
-LONG = [{"steps": 400, "detail_steps": 0}, {"steps": 1, "detail_steps": 400}]
+LONG: list[dict[str, Any]] = [{"steps": 400, "detail_steps": 0}, {"steps": 1, "detail_steps": 400}]
 
 
 @pytest.mark.parametrize("node", [*PRESETS, "best of"], indirect=True)
@@ -246,9 +246,10 @@ def test_old_workflows_run_with_their_values(node: Node) -> None:
 def test_a_film_begins_at_the_start_and_ends_at_the_result(node: Node) -> None:
     image, mask = noise(2, 64, 48, 3), torch.zeros(1, 64, 48)
     mask[:, 10:40, 10:40] = 1
-    short = {"steps": 5, "jitter": 0, "noise": 0.0, "fill": "surround"}
-    result, frames = node(image, mask, animate=3, **{key: short[key] for key in short if key in node.settings})
-    without, same = node(image, mask, **{key: short[key] for key in short if key in node.settings})
+    still = {"steps": 5, "jitter": 0, "noise": 0.0, "fill": "surround"}
+    settings: dict[str, Any] = {key: value for key, value in still.items() if key in node.settings}
+    result, frames = node(image, mask, animate=3, **settings)
+    without, same = node(image, mask, **settings)
     assert torch.equal(without, same), "without a film, frames are the result"
     assert torch.equal(result, without), "the film changed the result"
     scenes = frames.unflatten(0, (2, -1))

@@ -65,7 +65,7 @@ def failing(client: ComfyClient) -> Iterator[ComfyClient]:
     client.run(made())
 
 
-def made(start: Prompt | None = None, node: str = "RobustTranslate", **inputs: object) -> Prompt:
+def made(start: Prompt | None = None, node: str = "RobustTranslate", /, **inputs: object) -> Prompt:
     """A prompt for one node; without a start it works on a class seed of 32 x 32, painted all over."""
     settings = dict(NODES[node])
     settings |= {f"preset.{name}": value for name, value in settings.pop("preset").items()} | {"preset": "custom"}
@@ -192,7 +192,7 @@ def test_bad_settings_are_rejected_before_anything_runs(
 ) -> None:
     (name,) = inputs
     with pytest.raises(RejectedError, match=name):
-        failing.run(made(node=node, **inputs))
+        failing.run(made(None, node, **inputs))
 
 
 def test_an_unknown_preset_is_answered_with_the_known_ones(failing: ComfyClient) -> None:
