@@ -14,7 +14,7 @@ from PIL import Image
 
 from tests.checkpoint_layouts import write_robustness_checkpoint
 from tools.client import ComfyClient, Event, ExecutionError, InterruptedRunError, Prompt
-from tools.hub_server import HubServer
+from tests.hub_server import HubServer
 from tools.server import ComfyServer
 
 # Of their files the catalogue has no hash: the Hub's own is what they are checked by.
