@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from .base import link
 from .paths import ROOT, TYPECHECK
+from .server import link
 
 
 def check() -> int:

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import psutil
 
-from .base import make_base
 from .client import ComfyClient
 from .comfyui import locate
 from .errors import ToolError
+from .paths import ROOT
 from .processes import tail
 
+PACK = "robust-synthesis"
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -43,23 +44,27 @@ class ComfyServer:
         *,
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        pack: Path = ROOT,
         port: int | None = None,
         timeout: float = 300,
     ) -> Iterator[ComfyServer]:
         """Start ComfyUI on 127.0.0.1, wait until it answers, and stop it at the end of the block.
 
         Args:
-            base: ComfyUI's base directory; made, with this pack in it, where it does not exist.
+            base: ComfyUI's base directory, so that a user's own stays untouched; made where it does not exist.
             log: the file that gets what the server prints.
             arguments: further command-line arguments for ComfyUI.
             environment: variables that it gets besides this process's own.
+            pack: the folder that is linked into it as this pack.
             port: the port to listen on; a free one if None.
             timeout: seconds until a server that does not answer is given up.
 
         Raises:
             ToolError: the server ended or did not answer in time.
         """
-        make_base(base)
+        for folder in ("custom_nodes", "input", "models", "output", "user"):
+            (base / folder).mkdir(parents=True, exist_ok=True)
+        link(base / "custom_nodes" / PACK, pack)
         log.parent.mkdir(parents=True, exist_ok=True)
         port = port or free_port()
         # A scratch folder of its own: ComfyUI empties its temp folder at both ends, under the feet of any
@@ -85,6 +90,22 @@ class ComfyServer:
             if self.process.poll() is not None or time.monotonic() > give_up:
                 raise ToolError(f"ComfyUI did not start. The end of {self.log}:\n{tail(self.log_text())}")
             time.sleep(0.1)
+
+
+def link(place: Path, target: Path) -> None:
+    """Let the folder `target` appear at `place` as well."""
+    # lexists, because a link whose target has moved away does not "exist" but is in the way.
+    if os.path.lexists(place):
+        if place.resolve() == target.resolve():
+            return
+        place.unlink()
+    if sys.platform == "win32":
+        # A symbolic link needs administrator rights there, a junction does not.
+        import _winapi
+
+        _winapi.CreateJunction(str(target), str(place))
+    else:
+        place.symlink_to(target, target_is_directory=True)
 
 
 def free_port(preferred: int = 0) -> int:
