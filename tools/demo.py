@@ -33,9 +33,9 @@ def demo(workflow: Path, assignments: Sequence[str], output: Path) -> None:
             )
         client = ComfyClient(server.url)
         object_info = client.object_info()
-        prompt = convert(graph, object_info)
         for assignment in assignments:
-            set_input(prompt, object_info, assignment, BASE / "input")
+            set_input(graph, object_info, assignment, BASE / "input")
+        prompt = convert(graph, object_info)
         print(f"Running {workflow}")
         try:
             result = client.run(prompt, ProgressPrinter(prompt))
