@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -150,46 +150,36 @@ class ComfyClient:
         query = {"filename": file.name, "subfolder": file.subfolder, "type": file.folder}
         return self._request(f"/view?{urllib.parse.urlencode(query)}")
 
-    def run(
-        self,
-        prompt: Prompt,
-        on_event: Callable[[Event], object] = lambda _event: None,
-        timeout: float | None = None,
-    ) -> Result:
+    def run(self, prompt: Prompt, on_event: Callable[[Event], object] = lambda _event: None) -> Result:
         """Run a prompt to its end.
 
         Args:
             prompt: the workflow in API format.
             on_event: called with every message of the server as it comes; may call this client.
-            timeout: seconds after which to give up; the prompt itself goes on.
 
         Raises:
             RejectedError: the prompt has mistakes.
             ExecutionError: a node failed.
             InterruptedRunError: the run was cancelled.
-            ToolError: the server went away or the time was up.
+            ToolError: the server went away.
         """
         client_id = uuid.uuid4().hex
-        give_up = None if timeout is None else time.monotonic() + timeout
         events: list[Event] = []
         address = f"{self.url.replace('http', 'ws', 1)}/ws?clientId={client_id}"
-        socket = websocket.create_connection(address, http_no_proxy=["*"])
-        try:
+        with contextlib.closing(websocket.create_connection(address, http_no_proxy=["*"])) as socket:
             socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
             # Its answer says that the flags hold: only then can a preview tell which node it is of.
-            while _receive(socket, give_up).kind != "feature_flags":
+            while _receive(socket).kind != "feature_flags":
                 pass
             prompt_id = self._submit(prompt, client_id)
             while True:
-                event = _receive(socket, give_up)
+                event = _receive(socket)
                 if event.data.get("prompt_id", prompt_id) != prompt_id:
                     continue
                 events.append(event)
                 on_event(event)
                 if event.kind == "executing" and event.data["node"] is None:
                     break
-        finally:
-            socket.close()
         result = Result(prompt_id, events, self._json(f"/history/{prompt_id}")[prompt_id])
         for kind, data in result.history["status"]["messages"]:
             if kind == "execution_error":
@@ -229,12 +219,9 @@ def describe(prompt: Prompt, node: str) -> str:
     return f"{entry.get('_meta', {}).get('title') or entry['class_type']} (node {node})"
 
 
-def _receive(socket: websocket.WebSocket, give_up: float | None) -> Event:
+def _receive(socket: websocket.WebSocket) -> Event:
     try:
-        socket.settimeout(None if give_up is None else max(give_up - time.monotonic(), 0.001))
         message = socket.recv()
-    except websocket.WebSocketTimeoutException:
-        raise ToolError("The server did not finish in time.") from None
     except (websocket.WebSocketConnectionClosedException, ConnectionError):
         raise ToolError("The server went away.") from None
     if isinstance(message, str):

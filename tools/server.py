@@ -145,19 +145,15 @@ def _running(command: list[str], output: int, environment: Mapping[str, str]) ->
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    # Children too: on Windows the Python of a virtual environment only starts the real one.
-    children: list[psutil.Process] = []
+    family: list[psutil.Process] = []
     with contextlib.suppress(psutil.NoSuchProcess):
-        children = psutil.Process(process.pid).children(recursive=True)
-    process.terminate()
-    for child in children:
+        # Children too: on Windows the Python of a virtual environment only starts the real one.
+        server = psutil.Process(process.pid)
+        family = [*server.children(recursive=True), server]
+    for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):
-            child.terminate()
-    try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for survivor in psutil.wait_procs(children, timeout=10)[1]:
+            member.terminate()
+    for survivor in psutil.wait_procs(family, timeout=10)[1]:
         with contextlib.suppress(psutil.NoSuchProcess):
             survivor.kill()
+    process.wait()
