@@ -13,10 +13,6 @@ def check() -> int:
     """Run all three, whatever the first ones find, and return 1 if any has a complaint."""
     TYPECHECK.mkdir(exist_ok=True)
     link(TYPECHECK / "robust_synthesis", ROOT)
-    commands = (
-        ["ruff", "check", "."],
-        ["ruff", "format", "--check", "."],
-        ["mypy"],
-    )
+    commands = (["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"])
     codes = [subprocess.call([sys.executable, "-m", *command], cwd=ROOT) for command in commands]
     return int(any(codes))

@@ -84,9 +84,9 @@ def square(picture: Image.Image, side: int = TILE) -> Image.Image:
 
 def save(rows: Sequence[Sequence[Tile]], path: Path, quality: int = 90) -> None:
     """Rows of captioned square tiles as a JPEG."""
-    image_grid([[(caption, square(picture)) for caption, picture in row] for row in rows], gap=GAP).save(
-        path, quality=quality
-    )
+    pictures = [[square(picture) for _, picture in row] for row in rows]
+    captions = [[(caption,) for caption, _ in row] for row in rows]
+    image_grid(pictures, captions, gap=GAP).save(path, quality=quality)
     print(path, flush=True)
 
 

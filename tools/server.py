@@ -12,6 +12,7 @@ import tempfile
 import time
 import urllib.error
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -19,21 +20,22 @@ import psutil
 from .client import ComfyClient
 from .comfyui import locate
 from .errors import ToolError
-from .paths import ROOT
-from .processes import tail
+from .paths import BASE, ROOT
+from .processes import tail, timed
 
 PACK = "robust-synthesis"
+_START_SECONDS = 300
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
+@dataclass(frozen=True)
 class ComfyServer:
     """A running ComfyUI. Make one with `ComfyServer.start(...)`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, base: Path, log: Path) -> None:
-        self.process = process
-        self.url = url
-        self.base = base
-        self.log = log
+    process: subprocess.Popen[bytes]
+    url: str
+    base: Path
+    log: Path
 
     @classmethod
     @contextlib.contextmanager
@@ -46,7 +48,6 @@ class ComfyServer:
         environment: Mapping[str, str] | None = None,
         pack: Path = ROOT,
         port: int | None = None,
-        timeout: float = 300,
     ) -> Iterator[ComfyServer]:
         """Start ComfyUI on 127.0.0.1, wait until it answers, and stop it at the end of the block.
 
@@ -57,7 +58,6 @@ class ComfyServer:
             environment: variables that it gets besides this process's own.
             pack: the folder that is linked into it as this pack.
             port: the port to listen on; a free one if None.
-            timeout: seconds until a server that does not answer is given up.
 
         Raises:
             ToolError: the server ended or did not answer in time.
@@ -73,16 +73,16 @@ class ComfyServer:
             command = [sys.executable, str(locate() / "main.py"), *_flags(base, port, scratch), *arguments]
             with log.open("wb") as output, _running(command, output.fileno(), environment or {}) as process:
                 server = cls(process, f"http://127.0.0.1:{port}", base, log)
-                server._await_answer(timeout)
+                server._await_answer()
                 yield server
 
     def log_text(self) -> str:
         """What the server has printed so far, without colours."""
         return _COLOURS.sub("", self.log.read_text("utf-8", "replace"))
 
-    def _await_answer(self, timeout: float) -> None:
+    def _await_answer(self) -> None:
         client = ComfyClient(self.url)
-        give_up = time.monotonic() + timeout
+        give_up = time.monotonic() + _START_SECONDS
         while True:
             with contextlib.suppress(urllib.error.URLError, ConnectionError):
                 client.system_stats()
@@ -90,6 +90,17 @@ class ComfyServer:
             if self.process.poll() is not None or time.monotonic() > give_up:
                 raise ToolError(f"ComfyUI did not start. The end of {self.log}:\n{tail(self.log_text())}")
             time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def server_for_person(log: Path, output: Path, port: int | None = None) -> Iterator[ComfyServer]:
+    """A server in the base directory of the commands, which prints how long it took to start."""
+    # The server writes where the pictures belong: its numbering then knows what is there already.
+    server = ComfyServer.start(BASE, log, arguments=[f"--output-directory={output.absolute()}"], port=port)
+    with contextlib.ExitStack() as stack:
+        with timed("Starting ComfyUI"):
+            running = stack.enter_context(server)
+        yield running
 
 
 def link(place: Path, target: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -38,7 +38,6 @@ Row = list[Tile]
 Sheets = dict[str, list[Row]]
 """Rows of tiles, by the name of the picture that they become."""
 S = TypeVar("S", bound=OperationSettings)
-GUESS = "(its own guess)"
 
 
 def tile(caption: str, images: Tensor, box: Box | None = None) -> Tile:
@@ -97,7 +96,7 @@ def inpaint_sheets() -> Sheets:
     return {
         "inpaint": [[before, tile("filled", fill(default), box), before, by_paper]],
         "inpaint-settings": [
-            [tile(target or GUESS, fill(default, target), box) for target in ("mountain", "glacier", "forest", "")],
+            [tile(t or "(its own guess)", fill(default, t), box) for t in ("mountain", "glacier", "forest", "")],
             strips("fill", "surround", "mean colour", "noise", "class seed"),
             strips("objective", *OBJECTIVES),
             strips("steps", 4, 8, 16, 48),
@@ -157,15 +156,14 @@ def upsample_sheets() -> Sheets:
     box = head(4)
     strips = Strips(enlarge, default, box)
     compared = [tile("bicubic", bicubic(4), box), tile("Upsample", enlarge(default), box)]
-    compared += [tile("bicubic, 8x", bicubic(8), head(8))]
-    compared += [tile("Upsample, 8x", enlarge(default, factor=8), head(8))]
+    compared += [tile("bicubic, 8x", bicubic(8), head(8)), tile("Upsample, 8x", enlarge(default, factor=8), head(8))]
     named = [tile("preset upsample", enlarge(default), box), tile("preset paper", enlarge(paper), box)]
     [(_, consistent)] = Strips(enlarge, paper, box)("consistent", True)
     return {
         "upsample": [compared],
         "upsample-settings": [
             [tile(f"factor {f}", enlarge(default, factor=f), head(f)) for f in (2, 3, 4, 8)],
-            [tile(t or GUESS, enlarge(default, t), box) for t in ("english springer", "", "sea", "church")],
+            [tile(t or "(its own guess)", enlarge(default, t), box) for t in ("english springer", "", "sea", "church")],
             [*named, ("paper, consistent", consistent)],
             strips("objective", *OBJECTIVES),
             strips("steps", 3, 10, 30),
@@ -231,18 +229,14 @@ def seed_sheets() -> Sheets:
     wide, noise = seed("canvas", "mountain", [105], 96, 170), photo_noise(96, 96, [20, 21])
     others = [tile("natural noise", noise), tile("mountain", translated("canvas", noise, "mountain", settings))]
     others += [tile("width 170 (middle)", wide), tile("mountain", translated("canvas", wide, "mountain", settings))]
+    fitted = [row("your picture", views), row("your seed", mine), row("mountain", made_of_mine)]
     return {
-        "fit-seeds": [
-            row("your picture", views),
-            row("your seed", mine),
-            row("mountain", made_of_mine),
-            row("with the bundled seeds", made),
-        ],
+        "fit-seeds": [*fitted, row("with the bundled seeds", made)],
         "class-seed-settings": [row("seed", usual), row("mountain", made), others],
     }
 
 
-SHEETS: Mapping[str, Callable[[], Sheets]] = {
+SHEETS = {
     "inpaint": inpaint_sheets,
     "paint": paint_sheets,
     "upsample": upsample_sheets,

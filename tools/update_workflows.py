@@ -19,6 +19,7 @@ from playwright.sync_api import Page
 from torchvision.transforms.functional import to_pil_image
 
 from robust_synthesis.synthesis import photo_noise
+from robust_synthesis.synthesis.figures import image_grid
 
 from .client import ComfyClient
 from .editor import chromium, load_graph, open_editor, saved_graph
@@ -52,7 +53,7 @@ def save(page: Page, path: Path) -> dict[str, Any]:
 
 def thumbnail(name: str, graph: dict[str, Any], client: ComfyClient) -> Image.Image:
     """What a workflow saves, beside its input picture; one that needs a download is not run, and says so instead."""
-    pictures = [Image.open(ROOT / "workflows" / "assets" / f"{BEFORE[name]}.png")] if name in BEFORE else []
+    pictures = [Image.open(WORKFLOWS / "assets" / f"{BEFORE[name]}.png")] if name in BEFORE else []
     downloads = [model["name"] for node in graph["nodes"] for model in node["properties"].get("models", [])]
     if downloads:
         pictures = pictures or [to_pil_image(noise) for noise in photo_noise(224, 224, range(1, 5))]
@@ -63,20 +64,13 @@ def thumbnail(name: str, graph: dict[str, Any], client: ComfyClient) -> Image.Im
     columns = min(len(pictures), 2)
     side = (WIDTH - GUTTER * (columns - 1)) // columns
     size = (side, round(side * pictures[0].height / pictures[0].width))
-    made = sheet([ImageOps.fit(p.convert("RGB"), size, Image.Resampling.LANCZOS) for p in pictures], columns)
+    tiles = [ImageOps.fit(picture.convert("RGB"), size, Image.Resampling.LANCZOS) for picture in pictures]
+    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    made = ImageOps.crop(image_grid(rows, gap=GUTTER), GUTTER)
     if downloads:
         made = ImageOps.expand(made, (0, 0, 0, FOOTER), "#202428")
         words, font = f"needs a download: {', '.join(downloads)}", ImageFont.load_default(22)
         ImageDraw.Draw(made).text((WIDTH / 2, made.height - FOOTER / 2), words, "white", font, anchor="mm")
-    return made
-
-
-def sheet(pictures: list[Image.Image], columns: int) -> Image.Image:
-    width, height = (side + GUTTER for side in pictures[0].size)
-    rows = -(-len(pictures) // columns)
-    made = Image.new("RGB", (columns * width - GUTTER, rows * height - GUTTER), "white")
-    for index, picture in enumerate(pictures):
-        made.paste(picture, (index % columns * width, index // columns * height))
     return made
 
 

@@ -23,10 +23,8 @@ def read(path: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ToolError(f"Cannot read the workflow {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise ToolError(f"{path} is not JSON: {error}") from None
+    except (OSError, ValueError) as error:
+        raise ToolError(f"Cannot read the workflow {path}: {error}") from None
     if not isinstance(content, dict):
         raise ToolError(f"{path} holds no workflow.")
     return content
