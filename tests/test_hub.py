@@ -22,7 +22,7 @@ from huggingface_hub import constants, file_download
 
 from robust_synthesis.models.catalog import HubFile
 from robust_synthesis.models.hub import STAGING, DownloadError, download
-from tools.hub_server import COMMIT, REPOSITORY, Faults, HubServer
+from tests.hub_server import COMMIT, REPOSITORY, Faults, HubServer
 from tools.paths import ROOT
 
 NAME = "resnet18_l2_eps3.ckpt"
@@ -226,7 +226,7 @@ def test_a_wrong_hash_deletes_the_part(hub: HubServer, tmp_path: Path, file: Hub
 
 
 def test_a_file_whose_hash_nobody_knows_is_refused(hub: HubServer, tmp_path: Path) -> None:
-    hub.large = False
+    hub.faults.small = True
     assert "neither the catalogue nor the Hub says what its SHA-256 is" in fails(tmp_path, UNKNOWN)
     assert hub.downloads == []
 

@@ -13,14 +13,13 @@ import pytest
 from PIL import Image
 
 from tests.checkpoint_layouts import write_robustness_checkpoint
+from tests.hub_server import HubServer
 from tools.client import ComfyClient, Event, ExecutionError, InterruptedRunError, Prompt
-from tools.hub_server import HubServer
 from tools.server import ComfyServer
 
 # The catalogue has no hash of these files, so the Hub's is used.
 LARGE, SMALL = "resnet50_l2_eps0.5", "shufflenet_l2_eps3"
 HASHED = "resnet50_l2_eps3"
-_TEXT = (3).to_bytes(4, "big")
 
 
 @pytest.fixture(scope="module")
@@ -70,16 +69,6 @@ def generate(classifier: str, target: str, seed: int = 0) -> Prompt:
     }
 
 
-def status_texts(events: list[Event], node: str = "load") -> list[str]:
-    texts = []
-    for event in events:
-        if event.kind == "binary" and event.image.startswith(_TEXT):
-            length = int.from_bytes(event.image[4:8], "big")
-            if event.image[8 : 8 + length].decode() == node:
-                texts.append(event.image[8 + length :].decode())
-    return texts
-
-
 def answer(server: ComfyServer, path: str) -> Any:
     with urllib.request.urlopen(f"{server.url}/robust_synthesis/{path}") as response:
         return json.load(response)
@@ -101,10 +90,10 @@ def test_a_classifier_of_the_hub_is_downloaded_converted_and_generates(
 
     (file,) = result.images("temp")
     assert Image.open(io.BytesIO(client.view(file))).size == (224, 224)
-    status = status_texts(result.events)
+    status = result.messages("load")
     assert f"{LARGE}.ckpt is a resnet50 with 1000 classes, ImageNet's 1000 class names." in status[-1]
     assert f"Converted to {LARGE}.safetensors: 51 MB instead of 205" in status[-1]
-    assert "no seeds for this class" in status_texts(result.events, "start")[0]
+    assert "no seeds for this class" in result.messages("start")[0]
     states = [event.data["nodes"].get("load") for event in result.events if event.kind == "progress_state"]
     values = [state["value"] for state in states if state and state["max"] > 1e6]
     assert values == sorted(values)
