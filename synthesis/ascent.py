@@ -77,6 +77,7 @@ def ascend(
     callback: Callback | None = None,
     scale: Tensor | None = None,
     projection: Callable[[Tensor], Tensor] | None = None,
+    initial: Tensor | None = None,
 ) -> Tensor:
     """Projected gradient descent of a loss over pictures (arXiv 1906.09453, section 3).
 
@@ -91,12 +92,13 @@ def ascend(
         callback: see `Callback`.
         scale: `[B, 1, 1, 1]`: multiplies step size and epsilon of each picture.
         projection: a further projection of the images after each step, into [0, 1].
+        initial: `[B, 3, H, W]`: where the ascent begins, inside the constraint around `start`; None: at `start`.
 
     Returns:
         Pictures like `start`, detached; bit for bit the start where the mask is 0.
     """
     start = start.detach()
-    free = start
+    free = start if initial is None else initial.detach()
     best, best_loss = start, torch.full((len(start),), torch.inf, device=start.device, dtype=start.dtype)
     for step in range(settings.steps):
         images = composite(start, free, mask)
