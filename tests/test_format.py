@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,36 +130,6 @@ def test_a_truncated_file_is_called_truncated(saved: Path, share: float) -> None
     whole = saved.read_bytes()
     saved.write_bytes(whole[: int(len(whole) * share)])
     assert "cut off" in refusal(saved)
-
-
-class Payload:
-    def __init__(self, proof: Path) -> None:
-        self.proof = proof
-
-    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
-        return os.system, (f'echo ran > "{self.proof}"',)
-
-
-@pytest.mark.parametrize("protocol", range(6))
-def test_a_pickle_is_never_run(tmp_path: Path, protocol: int) -> None:
-    proof, path = tmp_path / "proof", tmp_path / "model.safetensors"
-    payload = pickle.dumps(Payload(proof), protocol)
-
-    path.write_bytes(payload)
-    message = refusal(path)
-    assert not proof.exists()
-    # Before protocol 2 a pickle is plain text without a signature: refused, but not recognised.
-    if protocol >= 2:
-        assert "pickle" in message
-        assert "Convert it to safetensors" in message
-
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", payload)
-    assert "pickle" in refusal(path)
-    assert not proof.exists()
-    # The payload works, so that its absence above means something.
-    pickle.loads(payload)
-    assert proof.exists()
 
 
 def test_files_of_other_kinds_are_refused(saved: Path, tmp_path: Path) -> None:

@@ -131,14 +131,19 @@ def cancel_at(share: float) -> Callable[[int, int], None]:
 
 def test_a_file_is_downloaded_whole_and_nothing_else_is_left(hub: HubServer, tmp_path: Path) -> None:
     folder, usual = tmp_path / "models" / "robust_synthesis", constants.DOWNLOAD_CHUNK_SIZE
+    folder.mkdir(parents=True)
+    (folder / NAME).write_bytes(b"an older file")
     path = download(FILE, folder, ignore)
     assert path == folder / NAME
     assert path.read_bytes() == CONTENT
     assert parts(folder) == []
     assert [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")] == [NAME]
     assert len(hub.downloads) == 1
-    # Other packs' downloads are as they were.
+    # Other packs' downloads keep their chunk size.
     assert usual == constants.DOWNLOAD_CHUNK_SIZE
+
+    download(FILE, folder, ignore)
+    assert len(hub.downloads) == 1, "it was downloaded again"
 
 
 def test_progress_grows_to_the_whole_in_the_callers_thread(hub: HubServer, tmp_path: Path) -> None:
@@ -161,18 +166,6 @@ def test_progress_grows_to_the_whole_in_the_callers_thread(hub: HubServer, tmp_p
 @pytest.mark.usefixtures("hub")
 def test_the_hubs_own_hash_counts_where_the_catalogue_has_none(tmp_path: Path) -> None:
     assert download(UNKNOWN, tmp_path, ignore).read_bytes() == CONTENT
-
-
-@pytest.mark.usefixtures("hub")
-def test_a_new_file_takes_the_place_of_an_old_one(tmp_path: Path) -> None:
-    (tmp_path / NAME).write_bytes(b"old")
-    assert download(FILE, tmp_path, ignore).read_bytes() == CONTENT
-
-
-def test_a_file_that_is_there_is_not_downloaded_again(hub: HubServer, tmp_path: Path) -> None:
-    download(FILE, tmp_path, ignore)
-    download(FILE, tmp_path, ignore)
-    assert len(hub.downloads) == 1
 
 
 @pytest.mark.skipif(

@@ -14,21 +14,7 @@ from robust_synthesis.synthesis import parse_class_expression
 
 @pytest.mark.parametrize(
     ("name", "number"),
-    [
-        ("zebra", 340),
-        ("Granny Smith", 948),
-        ("macaw", 88),
-        ("tench", 0),
-        ("tinca tinca", 0),
-        ("toilet tissue", 999),
-        ("bathroom_tissue", 999),
-        ("crane", 517),
-        ("crane bird", 134),
-        ("cardigan", 474),
-        ("Cardigan Welsh corgi", 264),
-        ("golf ball", 574),
-        ("red panda", 387),
-    ],
+    [("zebra", 340), ("tinca tinca", 0), ("bathroom_tissue", 999), ("crane", 517), ("crane bird", 134)],
 )
 def test_imagenets_classes_are_found_by_any_of_their_names(name: str, number: int) -> None:
     assert parse_class_expression(name, known_labels("imagenet")).weights == ((number, 1.0),)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from robust_synthesis.models import CheckpointError, open_classifier
+from robust_synthesis.models import CheckpointError, load_classifier, open_classifier
 
 
 class Call:
@@ -118,6 +118,8 @@ NAMES = [name for name, _ in streams(Path("marker"))]
 def refused(path: Path, marker: Path) -> str:
     with pytest.raises(CheckpointError) as raised:
         open_classifier(path)
+    with pytest.raises(CheckpointError):
+        load_classifier(path)
     assert path.name in str(raised.value)
     # torch's own advice is to load it unsafely.
     assert "weights_only" not in str(raised.value)
