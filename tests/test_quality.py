@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,8 +25,6 @@ from benchmarks.table import Table
 from robust_synthesis.models import RobustClassifier
 from robust_synthesis.synthesis import Mix
 from robust_synthesis.training.data import Pictures
-
-EXTRACTOR = "small-random"
 
 
 class SmallExtractor(torch_fidelity.FeatureExtractorBase):  # type: ignore[misc]
@@ -57,23 +54,22 @@ class SmallExtractor(torch_fidelity.FeatureExtractorBase):  # type: ignore[misc]
 
 @pytest.fixture(scope="module")
 def extractor() -> str:
-    torch_fidelity.register_feature_extractor(EXTRACTOR, SmallExtractor)
-    return EXTRACTOR
+    torch_fidelity.register_feature_extractor("small-random", SmallExtractor)
+    return "small-random"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Callable[..., Path]:
-    """Writes random pictures of some brightness, and says where."""
-    numbers = itertools.count()
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Writes random pictures of some brightness into a new folder, and returns it."""
 
     def write(brightness: float, width: int = 32) -> Path:
-        path = tmp_path / f"pictures-{next(numbers)}" / "class"
-        path.mkdir(parents=True)
+        path = tmp_path_factory.mktemp("pictures")
+        (path / "class").mkdir()
         generator = torch.Generator().manual_seed(round(100 * brightness))
         for number in range(24):
             pixels = (torch.rand(32, width, 3, generator=generator) * 255 * brightness).byte()
-            Image.fromarray(pixels.numpy()).save(path / f"{number}.png")
-        return path.parent
+            Image.fromarray(pixels.numpy()).save(path / "class" / f"{number}.png")
+        return path
 
     return write
 
