@@ -1,0 +1,84 @@
+"""Seconds and peak memory of every operation at many sizes with the bundled `canvas`, each in a process of its own.
+
+Memory is the peak of the whole process, torch included. Masks cover a quarter of the picture. Needs Linux.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from robust_synthesis.models import bundled_classifiers, load_classifier, native_bfloat16, optimize_for_inference
+from robust_synthesis.synthesis import (
+    INPAINT_PRESET,
+    PAINT_PRESET,
+    TRANSLATE_PRESETS,
+    UPSAMPLE_PRESET,
+    Mix,
+    class_seeds,
+    inpaint,
+    natural_noise,
+    paint,
+    translate,
+    upsample,
+)
+
+from ..table import Table
+from .processes import in_new_process, peak_memory, seconds
+
+SEA, FEATURE = Mix(((13, 1.0),)), Mix(((282, 1.0),))
+OPERATIONS = ("generate", "translate", "inpaint", "paint", "upsample")
+SIZES = ((96, 96), (512, 512), (900, 1600), (1024, 1024), (2048, 2048))
+"""Height and width."""
+
+
+def measure(operation: str, height: int, width: int) -> tuple[float, float]:
+    """Seconds, and megabytes."""
+    run = _operation(operation)
+    # Leave out what a first run does once.
+    run(96, 96)
+    return seconds(lambda: run(height, width)), peak_memory() / 1e6
+
+
+def _operation(name: str) -> Callable[[int, int], Tensor]:
+    path = bundled_classifiers()["canvas"]
+    canvas = optimize_for_inference(load_classifier(path), torch.bfloat16 if native_bfloat16() else torch.float32)
+    assert canvas.seeds is not None
+    seeds, features = canvas.seeds, FEATURE.vector(canvas.feature_count)
+
+    def photo(height: int, width: int) -> Tensor:
+        return natural_noise(height, width, [1])
+
+    def quarter(height: int, width: int) -> Tensor:
+        mask = torch.zeros(1, 1, height, width)
+        mask[:, :, height // 4 : height * 3 // 4, width // 4 : width * 3 // 4] = 1
+        return mask
+
+    operations: dict[str, Callable[[int, int], Tensor]] = {
+        "generate": lambda h, w: translate(
+            canvas, class_seeds(seeds, SEA, h, w, [1]), SEA, TRANSLATE_PRESETS["generate"], [1]
+        ),
+        "translate": lambda h, w: translate(canvas, photo(h, w), SEA, TRANSLATE_PRESETS["translate"], [1]),
+        "inpaint": lambda h, w: inpaint(canvas, photo(h, w), quarter(h, w), SEA, INPAINT_PRESET, [1]),
+        "paint": lambda h, w: paint(canvas, photo(h, w), quarter(h, w), features, 1.0, PAINT_PRESET),
+        "upsample": lambda h, w: upsample(canvas, photo(h // 4, w // 4), 4, SEA, UPSAMPLE_PRESET),
+    }
+    return operations[name]
+
+
+def main() -> None:
+    """Print a row for each operation and size."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=OPERATIONS, nargs="+", default=OPERATIONS, metavar="OPERATION")
+    arguments = parser.parse_args()
+    table = Table("Operations by width x height", {"seconds": ".1f", "peak MB": ".0f"})
+    for operation in arguments.only:
+        for height, width in SIZES:
+            table.row(f"{operation}, {width} x {height}", *in_new_process(measure, operation, height, width))
+
+
+if __name__ == "__main__":
+    main()

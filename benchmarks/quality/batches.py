@@ -1,0 +1,41 @@
+"""Operations on many pictures, each towards its own class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from robust_synthesis.models import ClassSeeds, RobustClassifier
+from robust_synthesis.synthesis import Mix, TranslateSettings, class_seeds, translate
+
+BATCH_SIZE = 32
+
+Operation = Callable[[Tensor, Mix | None], Tensor]
+"""From the rows `[B]` of some pictures and their class (None: the classifier's prediction) to `[B, 3, H, W]`."""
+
+
+def in_batches(operation: Operation, classes: Tensor, class_given: bool = True) -> Tensor:
+    """The results of an operation on pictures of some classes `[N]`, in their order."""
+    if class_given:
+        batches: list[tuple[Tensor, Mix | None]] = [
+            (rows.flatten(), Mix(((int(c), 1.0),)))
+            for c in classes.unique()
+            for rows in (classes == c).nonzero().split(BATCH_SIZE)
+        ]
+    else:
+        batches = [(rows, None) for rows in torch.arange(len(classes)).split(BATCH_SIZE)]
+    order = torch.cat([rows for rows, _ in batches]).argsort()
+    return torch.cat([operation(rows, mix) for rows, mix in batches])[order]
+
+
+def translated(classifier: RobustClassifier, images: Tensor, classes: Tensor, settings: TranslateSettings) -> Tensor:
+    """Images `[N, 3, H, W]`, each translated to its class, `[N]`."""
+    return in_batches(lambda rows, mix: translate(classifier, images[rows], mix, settings, rows.tolist()), classes)
+
+
+def seeds_of_each_class(seeds: ClassSeeds, side: int, random_seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """One class seed for each random seed and class, `[N, 3, side, side]`, and their classes `[N]`."""
+    drawn = [class_seeds(seeds, Mix(((c, 1.0),)), side, side, random_seeds) for c in seeds.classes]
+    return torch.cat(drawn), torch.tensor(seeds.classes).repeat_interleave(len(random_seeds))

@@ -1,0 +1,107 @@
+"""Inpainting: a square hole in each test picture, filled by the paper's settings, by ours, and without a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from robust_synthesis.models import RobustClassifier
+from robust_synthesis.synthesis import INPAINT_PAPER, INPAINT_PRESET, InpaintSettings, inpaint, surround
+from robust_synthesis.training.data import Pictures
+
+from ..data import as_float, first_of_each
+from ..table import Table
+from .batches import in_batches
+from .metrics import agreement, frechet_distance, psnr
+
+RADIUS = 3
+"""Telea's, in pixels, as in OpenCV's tutorial."""
+
+
+def square_holes(count: int, size: int, side: int, random_seed: int = 0) -> Tensor:
+    """Masks `[count, 1, size, size]` with one square of `side` pixels each, somewhere inside."""
+    generator = torch.Generator().manual_seed(random_seed)
+    corners = torch.randint(size - side + 1, (count, 2), generator=generator).tolist()
+    masks = torch.zeros(count, 1, size, size)
+    for mask, (top, left) in zip(masks, corners, strict=True):
+        mask[:, top : top + side, left : left + side] = 1
+    return masks
+
+
+def black(images: Tensor, masks: Tensor) -> Tensor:
+    """Images `[N, 3, H, W]` without what is inside the masks `[N, 1, H, W]`."""
+    return images * (1 - masks)
+
+
+def mean_color(images: Tensor, masks: Tensor) -> Tensor:
+    """The holes in the mean colour of the visible pixels."""
+    visible = 1 - masks
+    mean = (images * visible).sum((2, 3), keepdim=True) / visible.sum((2, 3), keepdim=True)
+    return torch.where(masks == 0, images, mean)
+
+
+def telea(images: Tensor, masks: Tensor) -> Tensor:
+    """The holes filled by OpenCV's fast marching method (Telea 2004)."""
+    filled = []
+    for image, mask in zip(images, masks, strict=True):
+        pixels = (image * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+        hole = np.ascontiguousarray(mask[0].byte().numpy())
+        filled.append(torch.from_numpy(cv2.inpaint(pixels, hole, RADIUS, cv2.INPAINT_TELEA)).permute(2, 0, 1))
+    return torch.where(masks == 0, images, torch.stack(filled).float() / 255)
+
+
+BASELINES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "a black hole": black,
+    "mean colour": mean_color,
+    "OpenCV's Telea": telea,
+    "our fill `surround` alone": surround,
+}
+
+
+def inpainting(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures, paper_count: int) -> None:
+    """Compare filled pictures with the originals; the paper's settings on the first `paper_count` of each class."""
+    ours = {
+        "`inpaint`, class given": (INPAINT_PRESET, True),
+        "`inpaint`, class predicted": (INPAINT_PRESET, False),
+    }
+    _compare("Inpainting", judge, classifier, test, ours)
+    both, few = {"the paper's settings, class given": (INPAINT_PAPER, True), **ours}, first_of_each(test, paper_count)
+    if paper_count:
+        _compare("Inpainting beside the paper's settings", judge, classifier, few, both)
+
+
+def _compare(
+    title: str,
+    judge: RobustClassifier,
+    classifier: RobustClassifier,
+    test: Pictures,
+    variants: Mapping[str, tuple[InpaintSettings, bool]],
+) -> None:
+    size, images = test.images.shape[2], as_float(test)
+    masks = square_holes(len(test), size, size // 2)
+    table = Table(
+        f"{title}, {len(test)} test pictures, a hole of {size // 2} x {size // 2} ({masks.mean():.0%})",
+        {"steps": "d", "PSNR": ".2f", "PSNR in the hole": ".2f", "judge": ".1%", "Frechet": ".2f"},
+    )
+    table.row("the test pictures themselves", 0, None, None, agreement(judge, images, test.classes), None)
+
+    def row(name: str, steps: int, filled: Tensor) -> None:
+        agreed, distance = agreement(judge, filled, test.classes), frechet_distance(judge, filled, images)
+        table.row(name, steps, psnr(filled, images), psnr(filled, images, masks), agreed, distance)
+
+    def fill(settings: InpaintSettings, class_given: bool) -> Tensor:
+        holed = black(images, masks)
+        return in_batches(
+            lambda rows, mix: inpaint(classifier, holed[rows], masks[rows], mix, settings, rows.tolist()),
+            test.classes,
+            class_given,
+        )
+
+    for name, baseline in BASELINES.items():
+        row(name, 0, baseline(images, masks))
+    for name, (settings, class_given) in variants.items():
+        row(name, settings.steps, fill(settings, class_given))

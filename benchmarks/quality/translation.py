@@ -1,0 +1,35 @@
+"""Translation between two classes: how often a picture arrives, and how much of it is kept, for balls of many sizes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from robust_synthesis.models import RobustClassifier
+from robust_synthesis.synthesis import TRANSLATE_PAPER, TRANSLATE_PRESETS
+from robust_synthesis.training.data import Pictures
+
+from ..data import as_float
+from ..table import Table
+from .batches import translated
+from .metrics import agreement, ssim
+
+EPSILONS = (5.0, 10.0, 20.0, 40.0, 80.0)
+
+
+def translation(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures) -> None:
+    """Translate the test pictures of each of two classes to the other one."""
+    table = Table(
+        f"Translation, {len(test)} test pictures; epsilon at 224 px; judge: how often it sees the other class",
+        {"steps": "d", "epsilon": "g", "judge": ".1%", "SSIM": ".3f"},
+    )
+    settings = {f", epsilon {e:g}": replace(TRANSLATE_PRESETS["translate"], epsilon=e) for e in EPSILONS}
+    settings[", the paper's settings"] = TRANSLATE_PAPER["translate"]
+    for source in range(2):
+        part = test[(test.classes == source).nonzero().flatten()]
+        photos, classes = as_float(part), 1 - part.classes
+        way = f"{classifier.labels[source]} to {classifier.labels[1 - source]}"
+        table.row(f"{way}, the photographs", 0, None, agreement(judge, photos, classes), 1.0)
+        for name, choice in settings.items():
+            images = translated(classifier, photos, classes, choice)
+            kept = ssim(images, photos)
+            table.row(way + name, choice.steps, choice.epsilon, agreement(judge, images, classes), kept)

@@ -1,0 +1,69 @@
+"""Upsampling: test pictures made smaller and enlarged again, by the paper's settings, by ours, and by resampling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from robust_synthesis.models import RobustClassifier
+from robust_synthesis.synthesis import UPSAMPLE_PAPER, UPSAMPLE_PRESET, UpsampleSettings, upsample
+from robust_synthesis.training.data import Pictures
+
+from ..data import as_float
+from ..table import Table
+from .batches import in_batches
+from .metrics import agreement, frechet_distance, psnr, ssim
+
+FACTORS = (2, 4, 8)
+RESAMPLERS = {"bicubic": Image.Resampling.BICUBIC, "Lanczos": Image.Resampling.LANCZOS}
+VARIANTS: Mapping[str, tuple[UpsampleSettings, bool]] = {
+    "the paper's settings, class given": (UPSAMPLE_PAPER, True),
+    "`upsample`, class given": (UPSAMPLE_PRESET, True),
+    "`upsample`, class predicted": (UPSAMPLE_PRESET, False),
+}
+
+
+def resampled(images: Tensor, factor: int, method: Image.Resampling) -> Tensor:
+    """Images `[N, 3, H, W]` enlarged by Pillow, without rounding to 8 bits, in [0, 1]."""
+    size = (images.shape[3] * factor, images.shape[2] * factor)
+    planes = [np.asarray(Image.fromarray(plane.numpy()).resize(size, method)) for plane in images.flatten(0, 1)]
+    enlarged = torch.from_numpy(np.stack(planes)).view(*images.shape[:2], size[1], size[0])
+    return enlarged.clamp(0, 1)
+
+
+def inconsistency(images: Tensor, low: Tensor) -> float:
+    """The largest difference between images averaged back down and the small images they came from."""
+    return float((F.avg_pool2d(images, images.shape[2] // low.shape[2]) - low).abs().max())
+
+
+def upsampling(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures) -> None:
+    """Compare enlarged pictures with the originals."""
+    images = as_float(test)
+    table = Table(
+        f"Upsampling, {len(test)} test pictures; off: the largest difference to the input, once averaged back down",
+        {"steps": "d", "PSNR": ".2f", "SSIM": ".3f", "judge": ".1%", "Frechet": ".2f", "off": ".5f"},
+    )
+    table.row("the test pictures themselves", 0, None, None, agreement(judge, images, test.classes), None, None)
+
+    def row(name: str, steps: int, enlarged: Tensor, low: Tensor) -> None:
+        agreed, distance = agreement(judge, enlarged, test.classes), frechet_distance(judge, enlarged, images)
+        table.row(
+            name, steps, psnr(enlarged, images), ssim(enlarged, images), agreed, distance, inconsistency(enlarged, low)
+        )
+
+    def enlarge(low: Tensor, factor: int, settings: UpsampleSettings, class_given: bool) -> Tensor:
+        return in_batches(
+            lambda rows, mix: upsample(classifier, low[rows], factor, mix, settings), test.classes, class_given
+        )
+
+    for factor in FACTORS:
+        low = F.avg_pool2d(images, factor)
+        for name, method in RESAMPLERS.items():
+            row(f"{factor}x {name}", 0, resampled(low, factor, method), low)
+        for name, (settings, class_given) in VARIANTS.items():
+            row(f"{factor}x {name}", settings.steps, enlarge(low, factor, settings, class_given), low)
