@@ -65,7 +65,7 @@ def read_preset(chosen: Mapping[str, Any] | None, custom_start: S) -> Preset[S]:
         raise ValueError(f"There is no such preset. There are: {', '.join(known)}.")
     preset = known[chosen["preset"]]
     own = {key: value for key, value in chosen.items() if key != "preset"}
-    return replace(preset, settings=type(custom_start).from_values(preset.settings.values() | own))
+    return replace(preset, settings=preset.settings.with_values(**own))
 
 
 def _listed(settings: type[S]) -> dict[str, Preset[S]]:

@@ -104,7 +104,7 @@ def _preset(settings: type[S], name: str, entry: Any) -> Preset[S]:
     if not isinstance(summary, str) or not isinstance(inputs, list) or empty_class not in ("", "guess"):
         raise ValueError(f"the preset '{name}': summary is a text, inputs is a list, empty_class is 'guess' or absent")
     try:
-        made = settings.from_values(values)
+        made = settings.from_values(**values)
     except ValueError as error:
         raise ValueError(f"the preset '{name}': {error}") from error
     unknown = set(inputs) - made.values().keys()

@@ -72,8 +72,8 @@ class OperationSettings:
     ascent: AscentSettings
 
     @classmethod
-    def from_values(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from flat values.
+    def from_values(cls, **values: Any) -> Self:
+        """Settings from flat values: see `VALUE_TYPES` for their names.
 
         Raises:
             ValueError: a value that is missing, unknown, of another type or out of range.
@@ -98,6 +98,10 @@ class OperationSettings:
             return cls(**parts, **flat)
         except TypeError as error:
             raise ValueError(f"A preset of '{cls.operation}' is not complete: {error}.") from error
+
+    def with_values(self, **values: Any) -> Self:
+        """These settings with some flat values changed; see `from_values`."""
+        return type(self).from_values(**{**self.values(), **values})
 
     def values(self) -> dict[str, Any]:
         """The flat values, in the units of the parts: lengths for a 224 x 224 image."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import pytest
 import torch
@@ -15,10 +14,8 @@ from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
 from robust_synthesis.synthesis import (
-    NORMS,
+    CONSTRAINTS,
     OBJECTIVES,
-    TRANSLATE_PAPER,
-    TRANSLATE_PRESETS,
     AscentSettings,
     Constraint,
     TranslateSettings,
@@ -28,6 +25,7 @@ from robust_synthesis.synthesis import (
     classify,
     natural_noise,
     parse_class_expression,
+    preset,
     translate,
 )
 from robust_synthesis.synthesis.ascent import Picture
@@ -66,9 +64,9 @@ def reference(
 @pytest.mark.parametrize(
     "settings",
     [
-        TRANSLATE_PAPER["generate"].ascent(SIZE, SIZE),
-        AscentSettings(20, 0.5, Constraint("l2", 2.0)),
-        AscentSettings(20, 0.01, Constraint("linf", 0.05)),
+        preset(TranslateSettings, "paper generate").settings.ascent.at_size(SIZE, SIZE),
+        AscentSettings(steps=20, step_size=0.5, constraint=Constraint("l2", 2.0)),
+        AscentSettings(steps=20, step_size=0.01, constraint=Constraint("linf", 0.05)),
     ],
     ids=["paper", "small ball", "linf"],
 )
@@ -95,7 +93,7 @@ def test_each_iterate_is_the_papers(settings: AscentSettings) -> None:
             classifier,
             start,
             target,
-            settings.constraint.norm,
+            settings.constraint.name,
             settings.constraint.epsilon,
             settings.step_size,
             settings.steps,
@@ -115,7 +113,7 @@ def climbs(draw: st.DrawFn) -> tuple[Tensor, Tensor | None, AscentSettings]:
     # Beyond 0 and 1 before the clamp: pictures with black and white areas.
     start = (torch.rand(count, 3, height, width, generator=generator) * 1.4 - 0.2).clamp(0, 1)
     mask = (torch.rand(count, 1, height, width, generator=generator) * 3 - 1).clamp(0, 1)
-    norm = draw(st.sampled_from(NORMS))
+    norm = draw(st.sampled_from(CONSTRAINTS))
     settings = AscentSettings(
         steps=draw(st.integers(1, 5)),
         step_size=draw(st.floats(0.01, 20)),
@@ -145,9 +143,9 @@ def test_a_climb_stays_where_it_may_go(
     assert result.min() >= 0
     assert result.max() <= 1
     change = result - start
-    if settings.constraint.norm == "l2":
+    if settings.constraint.name == "l2":
         assert change.flatten(1).norm(dim=1).max() <= settings.constraint.epsilon * (1 + 1e-4)
-    if settings.constraint.norm == "linf":
+    if settings.constraint.name == "linf":
         assert change.abs().max() <= settings.constraint.epsilon + 1e-6
     if mask is not None:
         kept = (mask == 0).expand_as(start)
@@ -170,12 +168,12 @@ def test_a_mask_of_zeros_returns_the_picture(
 
 
 @given(
-    norm=st.sampled_from(NORMS),
+    norm=st.sampled_from(CONSTRAINTS),
     magnitude=st.floats(-44, 37),
     seed=st.integers(0, 1000),
 )
 @example(norm="l2", magnitude=-30, seed=0)
-@example(norm="free", magnitude=30, seed=0)
+@example(norm="none", magnitude=30, seed=0)
 def test_a_step_has_its_length_however_small_or_large_the_gradient(norm: str, magnitude: float, seed: int) -> None:
     gradient = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
     gradient = (gradient / gradient.abs().max()).double().mul(10.0**magnitude).float()
@@ -200,15 +198,17 @@ def test_a_picture_without_gradient_stays(tiny_classifier: Callable[..., RobustC
     start = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     loss = class_loss(classifier, torch.tensor([1.0, 0.0, 0.0]), "cross-entropy")
 
-    for norm in NORMS:
-        assert torch.equal(ascend(start, loss, AscentSettings(3, 1.0, Constraint(norm, 1.0))), start)
+    for norm in CONSTRAINTS:
+        assert torch.equal(
+            ascend(start, loss, AscentSettings(steps=3, step_size=1.0, constraint=Constraint(norm, 1.0))), start
+        )
 
 
 def test_the_last_iterate_is_returned_when_the_best_is_not_kept(tiny: RobustClassifier) -> None:
     start = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     loss = class_loss(tiny, torch.tensor([1.0, 0.0, 0.0]), "logit")
-    longer = AscentSettings(4, 3.0, Constraint("free"), keep_best=False)
-    shorter = AscentSettings(3, 3.0, Constraint("free"), keep_best=False)
+    longer = AscentSettings(steps=4, step_size=3.0, constraint=Constraint("none"), keep_best=False)
+    shorter = AscentSettings(steps=3, step_size=3.0, constraint=Constraint("none"), keep_best=False)
     seen: list[Tensor] = []
 
     ascend(start, loss, longer, callback=lambda _step, _losses, picture: seen.append(picture().clone()))
@@ -229,7 +229,12 @@ def test_a_callback_that_raises_stops_the_climb_at_once(tiny: RobustClassifier) 
 
     loss = class_loss(tiny, torch.tensor([1.0, 0.0, 0.0]), "logit")
     with pytest.raises(Cancelled):
-        ascend(torch.rand(1, 3, 32, 32), loss, AscentSettings(9, 1.0, Constraint("free")), callback=cancel)
+        ascend(
+            torch.rand(1, 3, 32, 32),
+            loss,
+            AscentSettings(steps=9, step_size=1.0, constraint=Constraint("none")),
+            callback=cancel,
+        )
     assert steps == [0, 1, 2]
 
 
@@ -238,19 +243,19 @@ def test_a_callback_that_raises_stops_the_climb_at_once(tiny: RobustClassifier) 
 )
 def test_impossible_steps_are_refused(steps: int, step_size: float) -> None:
     with pytest.raises(ValueError, match=r"(?i)step"):
-        TranslateSettings(steps=steps, step_size=step_size, epsilon=1.0, norm="l2", objective="logit")
+        TranslateSettings.from_values(steps=steps, step_size=step_size, epsilon=1.0, norm="l2", objective="logit")
 
 
 @pytest.mark.parametrize(
     ("norm", "epsilon"), [("l2", 0.0), ("linf", -1.0), ("l2", math.inf), ("l2", math.nan), ("l7", 1.0)]
 )
 def test_impossible_constraints_are_refused(norm: str, epsilon: float) -> None:
-    with pytest.raises(ValueError, match=r"(?i)epsilon|norm"):
-        TranslateSettings(
+    with pytest.raises(ValueError, match=r"(?i)epsilon|constraint"):
+        TranslateSettings.from_values(
             steps=5,
             step_size=1.0,
             epsilon=epsilon,
-            norm=norm,  # type: ignore[arg-type]
+            norm=norm,
             objective="logit",
         )
 
@@ -262,9 +267,9 @@ def masks(count: int, height: int, width: int) -> Tensor:
     return torch.stack(discs)[:, None].clamp(0, 1)
 
 
-@pytest.mark.parametrize("preset", ["generate", "refine"])
-def test_picture_three_of_eight_is_the_picture_made_alone(canvas: RobustClassifier, preset: str) -> None:
-    settings = replace(TRANSLATE_PRESETS[preset], noise=0.4)
+@pytest.mark.parametrize("name", ["generate", "refine"])
+def test_picture_three_of_eight_is_the_picture_made_alone(canvas: RobustClassifier, name: str) -> None:
+    settings = preset(TranslateSettings, name).settings.with_values(noise=0.4)
     mix = parse_class_expression("sea:0.7, mountain:0.3", canvas.labels)
     pictures, mask = natural_noise(SIZE, SIZE, range(50, 58)), masks(8, SIZE, SIZE)
 
@@ -282,7 +287,7 @@ def test_picture_three_of_eight_is_the_picture_made_alone(canvas: RobustClassifi
     count=st.integers(1, 3),
     height=st.integers(16, 70),
     width=st.integers(16, 70),
-    norm=st.sampled_from(NORMS),
+    norm=st.sampled_from(CONSTRAINTS),
     noise=st.sampled_from([0.0, 0.5]),
 )
 def test_translate_keeps_shape_range_and_mask_at_any_size(
@@ -291,11 +296,11 @@ def test_translate_keeps_shape_range_and_mask_at_any_size(
     generator = torch.Generator().manual_seed(height * 100 + width)
     pictures = torch.rand(count, 3, height, width, generator=generator)
     mask = masks(count, height, width)
-    settings = TranslateSettings(
+    settings = TranslateSettings.from_values(
         steps=3,
         step_size=20.0,
         epsilon=30.0,
-        norm=norm,  # type: ignore[arg-type]
+        norm=norm,
         objective="logit",
         jitter=2,
         noise=noise,
@@ -325,7 +330,7 @@ def test_odd_sizes_keep_their_size_and_change(canvas: RobustClassifier, height: 
     picture = photo(height, width)
     mix = parse_class_expression("church", canvas.labels)
 
-    result = translate(canvas, picture, mix, TRANSLATE_PRESETS["refine"], [0])
+    result = translate(canvas, picture, mix, preset(TranslateSettings, "refine").settings, [0])
 
     assert result.shape == picture.shape
     assert result.isfinite().all()
@@ -336,7 +341,7 @@ def test_a_large_picture_keeps_its_detail(canvas: RobustClassifier) -> None:
     picture = photo(360, 640)
     mix = parse_class_expression("church", canvas.labels)
 
-    result = translate(canvas, picture, mix, TRANSLATE_PRESETS["refine"], [0])
+    result = translate(canvas, picture, mix, preset(TranslateSettings, "refine").settings, [0])
 
     assert result.min() > 0, "the clamp must stay out of this"
     assert result.max() < 1
@@ -359,7 +364,7 @@ def test_without_a_class_each_picture_climbs_to_what_it_already_shows(canvas: Ro
     pictures = torch.cat(starts)
     guesses: Sequence[int] = canvas(pictures).argmax(1).tolist()
 
-    result = translate(canvas, pictures, None, TRANSLATE_PRESETS["refine"], [0, 0])
+    result = translate(canvas, pictures, None, preset(TranslateSettings, "refine").settings, [0, 0])
 
     assert guesses[0] != guesses[1], "two pictures of one class would not show that each has its own"
     before, after = canvas(pictures).softmax(1), canvas(result).softmax(1)
@@ -371,7 +376,7 @@ def test_without_a_class_each_picture_climbs_to_what_it_already_shows(canvas: Ro
 def test_a_grey_mask_shows_its_share_of_the_change_once(tiny: RobustClassifier, side: int) -> None:
     """At the classifier's own size and put back at full resolution alike."""
     images = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(1)) * 0.2 + 0.4
-    settings = TranslateSettings(steps=1, step_size=2.0, norm="free", objective="logit", keep_best=False)
+    settings = TranslateSettings.from_values(steps=1, step_size=2.0, norm="none", objective="logit", keep_best=False)
     mix = parse_class_expression("class_1", tiny.labels)
     whole = translate(tiny, images, mix, settings, [0]) - images
     grey = translate(tiny, images, mix, settings, [0], torch.full((1, 1, side, side), 0.5)) - images
@@ -379,7 +384,7 @@ def test_a_grey_mask_shows_its_share_of_the_change_once(tiny: RobustClassifier, 
     torch.testing.assert_close(grey, whole / 2, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", CONSTRAINTS)
 def test_reach_scales_the_steps_and_the_ball_of_each_picture(tiny: RobustClassifier, norm: str) -> None:
     # Grey enough that no value reaches 0 or 1.
     start = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
@@ -389,7 +394,9 @@ def test_reach_scales_the_steps_and_the_ball_of_each_picture(tiny: RobustClassif
 
     def climb(pictures: Tensor, share: float, scale: Tensor | None = None) -> Tensor:
         constraint = Constraint(norm, epsilon * share)  # type: ignore[arg-type]
-        return ascend(pictures, loss, AscentSettings(6, size * share, constraint), scale=scale)
+        return ascend(
+            pictures, loss, AscentSettings(steps=6, step_size=size * share, constraint=constraint), scale=scale
+        )
 
     result = climb(start, 1.0, scale.view(-1, 1, 1, 1))
 
@@ -410,7 +417,7 @@ def test_every_step_lands_on_the_further_projection(tiny: RobustClassifier) -> N
     result = ascend(
         start,
         loss,
-        AscentSettings(5, 0.5, Constraint("free"), keep_best=False),
+        AscentSettings(steps=5, step_size=0.5, constraint=Constraint("none"), keep_best=False),
         callback=lambda _step, _losses, picture: seen.append(picture()),
         projection=same_colours,
     )

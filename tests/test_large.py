@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import torch
@@ -13,12 +12,20 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier
-from robust_synthesis.synthesis import TRANSLATE_PRESETS, Mix, class_seeds, parse_class_expression, translate
+from robust_synthesis.synthesis import (
+    Mix,
+    TranslateSettings,
+    class_seeds,
+    parse_class_expression,
+    preset,
+    translate,
+    translate_plan,
+)
 from robust_synthesis.synthesis.ascent import Picture
-from robust_synthesis.synthesis.views import in_tiles, whole
+from robust_synthesis.synthesis.views import in_tiles
 
-GENERATE = TRANSLATE_PRESETS["generate"]
-QUICK = replace(GENERATE, steps=2, detail_steps=1)
+GENERATE = preset(TranslateSettings, "generate").settings
+QUICK = GENERATE.with_values(steps=2, detail_steps=1)
 
 
 def noise(count: int, height: int, width: int) -> Tensor:
@@ -29,7 +36,7 @@ def noise(count: int, height: int, width: int) -> Tensor:
 def test_a_picture_of_any_size_is_climbed_in_detail(
     tiny: RobustClassifier, height: int, width: int, masked: bool
 ) -> None:
-    images, mix = noise(2, height, width), Mix(((1, 1.0),))
+    images, mix = noise(2, height, width), Mix.single(1)
     mask = None
     if masked:
         mask = torch.zeros(2, 1, height, width)
@@ -45,20 +52,20 @@ def test_a_picture_of_any_size_is_climbed_in_detail(
 
     assert made.shape == images.shape
     assert 0 <= made.min() <= made.max() <= 1
-    assert seen == list(range(QUICK.all_steps(whole(images, tiny.input_size))))
+    assert seen == list(range(translate_plan(tiny.input_size, height, width, QUICK).steps))
     if mask is not None:
         outside = (mask == 0).expand_as(images)
         assert torch.equal(made[outside], images[outside])
 
 
 def test_finer_steps_come_with_the_pixels(tiny: RobustClassifier) -> None:
-    counts = [QUICK.all_steps(whole(noise(1, side, side), tiny.input_size)) for side in (16, 32, 64, 128, 256, 2048)]
+    counts = [translate_plan(tiny.input_size, side, side, QUICK).steps for side in (16, 32, 64, 128, 256, 2048)]
     # No picture is looked at more than 16 times as closely as it is seen whole.
     assert counts == [2, 2, 3, 4, 5, 6]
 
 
 def test_each_picture_of_a_batch_is_made_alone(tiny: RobustClassifier) -> None:
-    images, mix = noise(3, 70, 90), Mix(((1, 1.0),))
+    images, mix = noise(3, 70, 90), Mix.single(1)
     together = translate(tiny, images, mix, QUICK, [0, 1, 2])
     torch.testing.assert_close(together[1:2], translate(tiny, images[1:2], mix, QUICK, [1]), rtol=0, atol=1e-5)
 
@@ -80,7 +87,7 @@ def test_detail_is_added_and_the_whole_stays(canvas: RobustClassifier, target: s
     index = mix.weights[0][0]
     assert canvas.seeds is not None
     seeds = class_seeds(canvas.seeds, mix, 256, 256, [100, 101])
-    enlarged = translate(canvas, seeds, mix, replace(GENERATE, detail_steps=0), [0, 1])
+    enlarged = translate(canvas, seeds, mix, GENERATE.with_values(detail_steps=0), [0, 1])
     detailed = translate(canvas, seeds, mix, GENERATE, [0, 1])
 
     def likely(images: Tensor) -> Tensor:

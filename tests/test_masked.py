@@ -16,35 +16,39 @@ from torch import Tensor
 
 from robust_synthesis.models import ClassSeeds, RobustClassifier
 from robust_synthesis.synthesis import (
+    CONSTRAINTS,
     FILLS,
-    INPAINT_PAPER,
-    INPAINT_PRESET,
-    NORMS,
     OBJECTIVES,
-    PAINT_PAPER,
-    PAINT_PRESET,
     InpaintSettings,
-    MaskedSettings,
     Mix,
+    PaintSettings,
     class_seeds,
     classify,
     inpaint,
+    inpaint_plan,
     natural_noise,
     paint,
+    paint_plan,
     parse_class_expression,
+    preset,
     region_features,
     surround,
 )
 from robust_synthesis.synthesis.ascent import Callback, Picture
-from robust_synthesis.synthesis.views import around, feathered, whole
+from robust_synthesis.synthesis.views import feathered, whole
 
-INPAINT = replace(INPAINT_PRESET, steps=2, detail_steps=1, feather=1)
-PAINT = replace(PAINT_PRESET, steps=2, detail_steps=1, feather=1)
+INPAINT_PRESET = preset(InpaintSettings, "inpaint").settings
+INPAINT_PAPER = preset(InpaintSettings, "paper").settings
+PAINT_PRESET = preset(PaintSettings, "paint").settings
+PAINT_PAPER = preset(PaintSettings, "paper").settings
+
+INPAINT = INPAINT_PRESET.with_values(steps=2, detail_steps=1, feather=1)
+PAINT = PAINT_PRESET.with_values(steps=2, detail_steps=1, feather=1)
 Task = Callable[..., Tensor]
 
 
 def filled(classifier: RobustClassifier, images: Tensor, mask: Tensor, callback: Callback | None = None) -> Tensor:
-    return inpaint(classifier, images, mask, Mix(((1, 1.0),)), INPAINT, range(len(images)), callback)
+    return inpaint(classifier, images, mask, Mix.single(1), INPAINT, range(len(images)), callback)
 
 
 def painted(classifier: RobustClassifier, images: Tensor, mask: Tensor, callback: Callback | None = None) -> Tensor:
@@ -55,12 +59,12 @@ TASKS = pytest.mark.parametrize("task", [filled, painted])
 
 
 def feature(classifier: RobustClassifier, index: int) -> Tensor:
-    return Mix(((index, 1.0),)).vector(classifier.feature_count)
+    return Mix.single(index).vector(classifier.feature_count)
 
 
 def logits(classifier: RobustClassifier, images: Tensor) -> Tensor:
     """Of each picture seen whole."""
-    result: Tensor = classifier(whole(images, classifier.input_size).look(images))
+    result: Tensor = classifier(whole(images.shape[2], images.shape[3], classifier.input_size).look(images))
     return result
 
 
@@ -136,7 +140,7 @@ def climbs(draw: st.DrawFn) -> tuple[Tensor, Tensor, dict[str, Any]]:
     common = {
         "steps": draw(st.integers(1, 3)),
         "step_size": draw(st.floats(0.01, 20)),
-        "norm": draw(st.sampled_from(NORMS)),
+        "norm": draw(st.sampled_from(CONSTRAINTS)),
         "epsilon": draw(st.floats(0.01, 30)),
         "jitter": draw(st.integers(0, 4)),
         "keep_best": draw(st.booleans()),
@@ -157,7 +161,7 @@ def test_any_settings_inpaint_inside_the_mask_alone(
     tiny: RobustClassifier, climb: tuple[Tensor, Tensor, dict[str, Any]], fill: str, objective: str, named: bool
 ) -> None:
     images, mask, common = climb
-    settings = InpaintSettings(**common, fill=fill, objective=objective)  # type: ignore[arg-type]
+    settings = InpaintSettings.from_values(**common, fill=fill, objective=objective)
     steps: list[int] = []
 
     result = inpaint(
@@ -175,7 +179,7 @@ def test_any_settings_inpaint_inside_the_mask_alone(
     assert result.isfinite().all()
     assert result.min() >= 0
     assert result.max() <= 1
-    assert steps == list(range(settings.all_steps(around(mask, tiny.input_size))))
+    assert steps == list(range(inpaint_plan(tiny.input_size, mask, settings).steps))
 
 
 @given(climb=climbs(), strength=st.floats(0.01, 10))
@@ -183,7 +187,7 @@ def test_any_settings_paint_inside_the_mask_alone(
     tiny: RobustClassifier, climb: tuple[Tensor, Tensor, dict[str, Any]], strength: float
 ) -> None:
     images, mask, common = climb
-    settings = MaskedSettings(**common)
+    settings = PaintSettings.from_values(**common)
     steps: list[int] = []
 
     result = paint(
@@ -201,7 +205,7 @@ def test_any_settings_paint_inside_the_mask_alone(
     assert result.isfinite().all()
     assert result.min() >= 0
     assert result.max() <= 1
-    assert steps == list(range(settings.all_steps(around(mask, tiny.input_size))))
+    assert steps == list(range(paint_plan(tiny.input_size, mask, settings).steps))
 
 
 @TASKS
@@ -230,7 +234,7 @@ def test_a_batch_of_different_masks_is_each_picture_made_alone(
 @pytest.mark.parametrize("fill", ["noise", "class seed"])
 def test_picture_three_of_a_batch_starts_from_its_own_seed(canvas: RobustClassifier, fill: str) -> None:
     images, mask = natural_noise(96, 96, range(4)), rectangle(96, 96, 30, 20, 40, 50).expand(4, -1, -1, -1)
-    settings = replace(INPAINT_PRESET, steps=2, fill=fill)  # type: ignore[arg-type]
+    settings = INPAINT_PRESET.with_values(steps=2, fill=fill)
     mix = parse_class_expression("sea:0.7, church:0.3", canvas.labels)
 
     together = inpaint(canvas, images, mask, mix, settings, range(10, 14))
@@ -255,7 +259,7 @@ def test_what_a_hole_covers_makes_no_difference(
     mask = hole("islands", 140, 145)
     mask[:, :, 20:110, 30:130] = 1
     other = torch.where(mask == 0, sea, ball)
-    settings = replace(INPAINT_PRESET, steps=1, detail_steps=1, fill=fill, penalty=penalty)  # type: ignore[arg-type]
+    settings = INPAINT_PRESET.with_values(steps=1, detail_steps=1, fill=fill, penalty=penalty)
     mix = None if expression is None else parse_class_expression(expression, canvas.labels)
 
     first, second = (inpaint(canvas, images, mask, mix, settings, [5]) for images in (sea, other))
@@ -268,10 +272,10 @@ def test_the_classifiers_own_guess_is_of_what_is_visible(canvas: RobustClassifie
     images, mask = natural_noise(96, 96, [1]), rectangle(96, 96, 20, 20, 50, 50)
     guess = int(classify(canvas, surround(images, mask)).argmax())
 
-    settings = replace(INPAINT_PRESET, steps=3)
+    settings = INPAINT_PRESET.with_values(steps=3)
     own = inpaint(canvas, images, mask, None, settings, [0])
 
-    assert torch.equal(own, inpaint(canvas, images, mask, Mix(((guess, 1.0),)), settings, [0]))
+    assert torch.equal(own, inpaint(canvas, images, mask, Mix.single(guess), settings, [0]))
     other = Mix((((guess + 1) % len(canvas.labels), 1.0),))
     assert not torch.equal(own, inpaint(canvas, images, mask, other, settings, [0]))
 
@@ -287,10 +291,10 @@ def test_a_grey_hole_blends_the_filling_with_the_picture(tiny: RobustClassifier)
 @pytest.mark.parametrize(
     ("side", "settings"),
     [
-        *((96, replace(INPAINT_PRESET, fill=fill)) for fill in FILLS),
-        (160, replace(INPAINT_PRESET, steps=8, detail_steps=2)),
+        *((96, INPAINT_PRESET.with_values(fill=fill)) for fill in FILLS),
+        (160, INPAINT_PRESET.with_values(steps=8, detail_steps=2)),
         # As long a way as the paper's, in fewer steps.
-        (96, replace(INPAINT_PAPER, steps=16, step_size=2.0)),
+        (96, INPAINT_PAPER.with_values(steps=16, step_size=2.0)),
     ],
     ids=[*FILLS, "large", "paper"],
 )
@@ -299,7 +303,7 @@ def test_the_hole_is_filled_with_the_class(canvas: RobustClassifier, side: int, 
     mask = rectangle(side, side, side // 4, side // 4, side // 2, side // 2)
     index = canvas.labels.index("church")
 
-    result = inpaint(canvas, images, mask, Mix(((index, 1.0),)), settings, [0])
+    result = inpaint(canvas, images, mask, Mix.single(index), settings, [0])
 
     rise = (logits(canvas, result) - logits(canvas, surround(images, mask)))[0]
     assert rise[index] > 0.5
@@ -310,12 +314,12 @@ def test_the_hole_is_filled_with_the_class(canvas: RobustClassifier, side: int, 
     ("side", "settings"),
     [
         (96, PAINT_PRESET),
-        (160, replace(PAINT_PRESET, steps=8, detail_steps=2)),
-        (96, replace(PAINT_PAPER, steps=16, step_size=4.0)),
+        (160, PAINT_PRESET.with_values(steps=8, detail_steps=2)),
+        (96, PAINT_PAPER.with_values(steps=16, step_size=4.0)),
     ],
     ids=["preset", "large", "paper"],
 )
-def test_painting_shows_more_of_the_feature(canvas: RobustClassifier, side: int, settings: MaskedSettings) -> None:
+def test_painting_shows_more_of_the_feature(canvas: RobustClassifier, side: int, settings: PaintSettings) -> None:
     images = natural_noise(side, side, [1])
     mask = rectangle(side, side, side // 4, side // 4, side // 2, side // 2)
     both = [60, 160]
@@ -333,7 +337,7 @@ def test_painting_shows_more_of_the_feature(canvas: RobustClassifier, side: int,
 def test_each_picture_can_have_features_of_its_own(canvas: RobustClassifier) -> None:
     images, mask = natural_noise(96, 96, [1, 1]), rectangle(96, 96, 20, 20, 50, 50).expand(2, -1, -1, -1)
     both = torch.stack([feature(canvas, 3), feature(canvas, 17)])
-    settings = replace(PAINT_PRESET, steps=4)
+    settings = PAINT_PRESET.with_values(steps=4)
 
     together = paint(canvas, images, mask, both, 1.0, settings)
 
@@ -343,14 +347,13 @@ def test_each_picture_can_have_features_of_its_own(canvas: RobustClassifier) -> 
     assert (together[0] - together[1]).abs().max() > 0.05
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", CONSTRAINTS)
 @pytest.mark.parametrize("penalty", [0.0, 1.0])
 def test_strength_scales_the_change(canvas: RobustClassifier, norm: str, penalty: float) -> None:
     images, mask = natural_noise(96, 96, [1]), rectangle(96, 96, 20, 20, 50, 50)
-    settings = replace(
-        PAINT_PRESET,
+    settings = PAINT_PRESET.with_values(
         steps=4,
-        norm=norm,  # type: ignore[arg-type]
+        norm=norm,
         step_size=0.01 if norm == "linf" else 2.0,
         epsilon=0.03 if norm == "linf" else 6.0,
         penalty=penalty,
@@ -369,14 +372,14 @@ def test_an_impossible_strength_is_refused(tiny: RobustClassifier, strength: flo
         paint(tiny, pictures(1, 8, 8), torch.ones(1, 1, 8, 8), feature(tiny, 0), strength, PAINT)
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", CONSTRAINTS)
 def test_a_pixel_changes_as_much_however_large_the_mask_is(tiny: RobustClassifier, norm: str) -> None:
     images = pictures(1, 32, 32) * 0.2 + 0.4
-    settings = MaskedSettings(
+    settings = PaintSettings.from_values(
         steps=1,
         step_size=0.02 if norm == "linf" else 4.0,
         epsilon=1000.0,
-        norm=norm,  # type: ignore[arg-type]
+        norm=norm,
         keep_best=False,
     )
 
@@ -396,7 +399,7 @@ def test_the_surroundings_take_part_at_a_price_and_show_as_they_were(canvas: Rob
     def spill(penalty: float) -> float:
         """How far the surroundings of the climb's last view are from the picture's."""
         seen: list[Tensor] = []
-        settings = replace(PAINT_PAPER, steps=12, step_size=1.0, penalty=penalty)
+        settings = PAINT_PAPER.with_values(steps=12, step_size=1.0, penalty=penalty)
 
         def look(_step: int, _losses: Tensor, picture: Picture) -> None:
             seen.append(picture())
@@ -430,8 +433,8 @@ def test_a_callback_that_raises_stops_the_climb_at_once(tiny: RobustClassifier, 
 
 
 def test_steps_of_finer_detail_come_with_the_pixels() -> None:
-    settings = replace(INPAINT_PRESET, steps=5, detail_steps=3)
-    counts = [settings.all_steps(around(torch.ones(1, 1, side, side), 32)) for side in (1, 32, 64, 128, 256, 512)]
+    settings = INPAINT_PRESET.with_values(steps=5, detail_steps=3)
+    counts = [inpaint_plan(32, torch.ones(1, 1, side, side), settings).steps for side in (1, 32, 64, 128, 256, 512)]
     # No picture is looked at more than 16 times as closely as it is seen whole.
     assert counts == [5, 5, 8, 11, 14, 17]
 
@@ -440,12 +443,12 @@ def test_a_class_seed_needs_seeds(tiny: RobustClassifier, tiny_classifier: Calla
     settings = replace(INPAINT, fill="class seed")
     images, mask = pictures(2, 40, 40), hole("islands", 40, 40).expand(2, -1, -1, -1)
     with pytest.raises(ValueError, match=r"'Tiny' has no class seeds\. Choose another fill"):
-        inpaint(tiny, images, mask, Mix(((1, 1.0),)), settings, [0, 1])
+        inpaint(tiny, images, mask, Mix.single(1), settings, [0, 1])
 
     only_two = ClassSeeds(torch.rand(1, 3, 4, 4), torch.rand(1, 2, 3, 4, 4), 8, (2,))
     seeded = tiny_classifier().with_seeds(only_two)
     with pytest.raises(ValueError, match="no seeds for class number 1"):
-        inpaint(seeded, images, mask, Mix(((1, 1.0),)), settings, [0, 1])
+        inpaint(seeded, images, mask, Mix.single(1), settings, [0, 1])
     assert inpaint(seeded, images, mask, Mix(((2, 1.0), (1, -1.0))), settings, [0, 1]).isfinite().all()
 
 
@@ -464,7 +467,7 @@ def test_a_class_seed_needs_seeds(tiny: RobustClassifier, tiny_classifier: Calla
 )
 def test_impossible_settings_are_refused(changes: dict[str, Any], fault: str) -> None:
     with pytest.raises(ValueError, match=fault):
-        replace(INPAINT_PRESET, **changes)
+        INPAINT_PRESET.with_values(**changes)
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), pixels=st.integers(0, 6), seed=st.integers(0, 1000))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 import torch
@@ -13,12 +12,13 @@ from torch import Tensor
 from robust_synthesis.models import RobustClassifier
 from robust_synthesis.synthesis import (
     OBJECTIVES,
-    TRANSLATE_PRESETS,
+    TranslateSettings,
     class_loss,
     feature_loss,
     natural_noise,
     parse_class_expression,
     penalised,
+    preset,
     translate,
 )
 from robust_synthesis.synthesis.objectives import CE_WEIGHT
@@ -104,7 +104,9 @@ def test_climbing_does_what_the_expression_says(
     canvas: RobustClassifier, objective: str, expression: str, rises: list[str], falls: list[str]
 ) -> None:
     pictures = natural_noise(SIZE, SIZE, range(3))
-    settings = replace(TRANSLATE_PRESETS["refine"], objective=objective, epsilon=20.0, step_size=2.0)  # type: ignore[arg-type]
+    settings = preset(TranslateSettings, "refine").settings.with_values(
+        objective=objective, epsilon=20.0, step_size=2.0
+    )
     if falls:
         towards = parse_class_expression(falls[0], canvas.labels)
         pictures = translate(canvas, pictures, towards, settings, [0, 1, 2])

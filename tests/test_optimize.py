@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from robust_synthesis.models import ClassifierCard, RobustClassifier, optimize_for_inference
-from robust_synthesis.synthesis import TRANSLATE_PRESETS, class_seeds, parse_class_expression, translate
+from robust_synthesis.synthesis import TranslateSettings, class_seeds, parse_class_expression, preset, translate
 from tests.checkpoint_layouts import ONE_OF_EACH_FAMILY, random_network
 
 NORMS_BEFORE_CONVOLUTIONS = {"densenet121"}
@@ -19,7 +19,7 @@ def generated(classifier: RobustClassifier, target: str) -> Tensor:
     mix = parse_class_expression(target, classifier.labels)
     assert classifier.seeds is not None
     start = class_seeds(classifier.seeds, mix, 96, 96, [1, 2])
-    return translate(classifier, start, mix, TRANSLATE_PRESETS["generate"], [1, 2])
+    return translate(classifier, start, mix, preset(TranslateSettings, "generate").settings, [1, 2])
 
 
 @pytest.mark.parametrize("architecture", ONE_OF_EACH_FAMILY)

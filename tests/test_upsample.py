@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -13,24 +11,26 @@ from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier
 from robust_synthesis.synthesis import (
+    CONSTRAINTS,
     FACTORS,
-    NORMS,
     OBJECTIVES,
-    UPSAMPLE_PAPER,
-    UPSAMPLE_PRESET,
     Consistency,
     Mix,
     UpsampleSettings,
     class_seeds,
     natural_noise,
     parse_class_expression,
+    preset,
     upsample,
 )
 from robust_synthesis.synthesis.views import resized, whole
 
+UPSAMPLE_PRESET = preset(UpsampleSettings, "upsample").settings
+UPSAMPLE_PAPER = preset(UpsampleSettings, "paper").settings
+
 EXACT = 1e-5
-QUICK = replace(UPSAMPLE_PRESET, steps=4)
-FIRST = Mix(((0, 1.0),))
+QUICK = UPSAMPLE_PRESET.with_values(steps=4)
+FIRST = Mix.single(0)
 
 
 def pictures(count: int, height: int, width: int, seed: int = 0) -> Tensor:
@@ -41,7 +41,7 @@ def pictures(count: int, height: int, width: int, seed: int = 0) -> Tensor:
 
 def logits(classifier: RobustClassifier, images: Tensor) -> Tensor:
     """Of each picture seen whole."""
-    result: Tensor = classifier(whole(images, classifier.input_size).look(images))
+    result: Tensor = classifier(whole(images.shape[2], images.shape[3], classifier.input_size).look(images))
     return result
 
 
@@ -100,7 +100,7 @@ def test_an_enlarged_picture_averages_back_to_the_picture(
 ) -> None:
     images = pictures(1, height, width)
     before = images.clone()
-    settings = replace(QUICK, steps=2 if factor * height > 200 else 4)
+    settings = QUICK.with_values(steps=2 if factor * height > 200 else 4)
     steps: list[int] = []
 
     result = upsample(tiny, images, factor, FIRST, settings, lambda step, _losses, _images: steps.append(step))
@@ -111,7 +111,7 @@ def test_an_enlarged_picture_averages_back_to_the_picture(
     assert result.min() >= 0
     assert result.max() <= 1
     assert (F.avg_pool2d(result, factor) - images).abs().max() <= EXACT
-    assert steps == list(range(settings.steps))
+    assert steps == list(range(settings.ascent.steps))
     assert torch.equal(images, before), "the picture that came in was written to"
     room = ((images > 0) & (images < 1)).any()
     start = Consistency(images, factor).project(resized(images, (height * factor, width * factor)))
@@ -122,7 +122,7 @@ def test_an_enlarged_picture_averages_back_to_the_picture(
     height=sides,
     width=sides,
     factor=st.integers(2, 8),
-    norm=st.sampled_from(NORMS),
+    norm=st.sampled_from(CONSTRAINTS),
     objective=st.sampled_from(OBJECTIVES),
     steps=st.integers(1, 4),
     jitter=st.integers(0, 4),
@@ -144,12 +144,12 @@ def test_any_settings_enlarge(
     named: bool,
 ) -> None:
     images = pictures(2, height, width)
-    settings = UpsampleSettings(
+    settings = UpsampleSettings.from_values(
         steps=steps,
         step_size=4.0,
         epsilon=2.0,
-        norm=norm,  # type: ignore[arg-type]
-        objective=objective,  # type: ignore[arg-type]
+        norm=norm,
+        objective=objective,
         jitter=jitter,
         consistent=consistent,
         keep_best=keep_best,
@@ -191,7 +191,7 @@ def test_without_a_class_each_picture_climbs_to_what_it_already_shows(canvas: Ro
     result = upsample(canvas, images, 4, None, QUICK)
 
     for index, guess in enumerate(guesses):
-        alone = upsample(canvas, images[index : index + 1], 4, Mix(((guess, 1.0),)), QUICK)
+        alone = upsample(canvas, images[index : index + 1], 4, Mix.single(guess), QUICK)
         assert (result[index] - alone[0]).abs().max() <= EXACT
 
 
@@ -205,7 +205,7 @@ def test_picture_three_of_a_batch_is_the_picture_made_alone(tiny: RobustClassifi
 
 def test_the_papers_method_is_held_by_its_ball_alone(canvas: RobustClassifier) -> None:
     images, factor = natural_noise(24, 24, [0, 1]), 4
-    settings = replace(UPSAMPLE_PAPER, steps=8, step_size=2.0)
+    settings = UPSAMPLE_PAPER.with_values(steps=8, step_size=2.0)
     repeated = F.interpolate(images, scale_factor=factor, mode="nearest")
     mix = parse_class_expression("church", canvas.labels)
     steps: list[int] = []
@@ -215,7 +215,7 @@ def test_the_papers_method_is_held_by_its_ball_alone(canvas: RobustClassifier) -
     assert result.shape == repeated.shape
     assert steps == list(range(8))
     assert (F.avg_pool2d(result, factor) - images).abs().max() > 0.01
-    epsilon = settings.ascent(96, 96).constraint.epsilon
+    epsilon = settings.ascent.at_size(96, 96).constraint.epsilon
     assert (result - repeated).flatten(1).norm(dim=1).max() <= epsilon * (1 + 1e-4)
     index = canvas.labels.index("church")
     assert (logits(canvas, result)[:, index] > logits(canvas, repeated)[:, index] + 1).all()

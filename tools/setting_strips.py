@@ -57,7 +57,7 @@ class Strips(Generic[S]):
         """One tile a value, with other settings changed as well; keys as in a file of presets."""
         row = []
         for value in values:
-            settings = type(self.settings).from_values({**self.settings.values(), **others, key: value})
+            settings = self.settings.with_values(**others, **{key: value})
             # The name of an objective may fill a line alone.
             caption = f"{key} {value}" if len(str(value)) < 16 else str(value)
             row.append(tile(caption, self.make(settings), self.box))
@@ -184,7 +184,7 @@ def translate_sheets() -> Sheets:
     drawn = Strips(lambda s: translated("canvas", asset("church-sketch"), "church", s, 1), sketch)
     bold, by_paper = Strips(mountain, default), Strips(mountain, paper)
     mixes = ("sea", "sea:0.7, mountain:0.3", "sea:0.3, mountain:0.7", "mountain")
-    hasty = mountain(TranslateSettings.from_values({**default.values(), "steps": 3, "step_size": 8.0, "final_step": 1}))
+    hasty = mountain(default.with_values(steps=3, step_size=8.0, final_step=1))
     refined = mountain(refine, hasty)
     return {
         "translate-settings": [
