@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from robust_synthesis.models.architectures import build_network
-from robust_synthesis.models.checkpoints import load_classifier
 from robust_synthesis.models.conversion import conversion_of, open_classifier
+from robust_synthesis.models.format import load_classifier
 
 from .memory import added_by
 
