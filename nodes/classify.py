@@ -6,11 +6,10 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..synthesis import classify
+from ..synthesis import classify, score_chart
 from ..synthesis.ascent import Callback
 from .comfy.classifiers import LoadedClassifier
 from .comfy.execution import run_batch, to_intermediate
-from .score_chart import score_chart
 from .sockets import CATEGORY, classifier_input
 from .tensors import images_from_comfy, images_to_comfy
 

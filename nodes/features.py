@@ -6,12 +6,11 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..synthesis import VISUALISE, visualise_features
+from ..synthesis import VISUALISE, feature_sheet, visualise_features
 from ..synthesis.ascent import Callback
 from .comfy.classifiers import LoadedClassifier
 from .comfy.execution import run_batch, to_intermediate
 from .feature_finding import feature_text, strongest_features
-from .feature_sheet import feature_sheet
 from .sockets import CATEGORY, classifier_input
 from .tensors import images_to_comfy
 

@@ -12,6 +12,8 @@ from PIL import Image
 from server import PromptServer
 from torch import Tensor
 
+from ...synthesis import image_grid
+
 Cancelled = mm.InterruptProcessingException
 PREVIEW_SIDE = 512
 """Previews are shrunk to this side, in pixels."""
@@ -49,10 +51,7 @@ class Progress:
 
 
 def _contact_sheet(images: Tensor) -> Image.Image:
-    images = (images.permute(0, 2, 3, 1) * 255).round().byte().cpu()
-    count, height, width, _ = images.shape
-    columns = math.ceil(math.sqrt(count))
-    sheet = Image.new("RGB", (columns * width, -(-count // columns) * height))
-    for index, pixels in enumerate(images.numpy()):
-        sheet.paste(Image.fromarray(pixels), (index % columns * width, index // columns * height))
-    return sheet
+    pictures = [Image.fromarray(pixels) for pixels in (images.permute(0, 2, 3, 1) * 255).round().byte().cpu().numpy()]
+    columns = math.ceil(math.sqrt(len(pictures)))
+    rows = [pictures[start : start + columns] for start in range(0, len(pictures), columns)]
+    return image_grid(rows, gap=0, background="black")
