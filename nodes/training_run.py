@@ -7,9 +7,8 @@ import time
 import torch
 from torch import Tensor
 
-from ..training import CardInfo, Recipe, RunExistsError, RunPaths, read_data, train
+from ..training import CardInfo, Recipe, RunExistsError, RunPaths, TrainingRecord, generate_samples, read_data, train
 from ..training import Progress as TrainingProgress
-from ..training.samples import painted
 from .comfy.classifiers import STATUS_SECONDS, LoadedClassifier, load_file
 from .comfy.execution import empty_device
 from .comfy.folders import classifier_file, input_folder, numbered, training_folder
@@ -53,15 +52,16 @@ def train_classifier(folder: str, recipe: Recipe, epochs: int | None, name: str)
             except Cancelled:
                 show_status(f"Stopped. The best so far is {path.name}; run it again to go on.")
                 raise
-        record = trained.card.training
+        figures = TrainingRecord.from_dict(trained.card.training).evaluation
+        assert figures, "the training has finished"
         show_status(
-            f"Saved as {path.name}: it recognises {record['clean_accuracy']:.0%} of the pictures kept aside, and "
-            f"{record['robust_accuracy']:.0%} of them under attack."
+            f"Saved as {path.name}: it recognises {figures.clean_accuracy:.0%} of the pictures kept aside, and "
+            f"{figures.robust_accuracy:.0%} of them under attack."
         )
         loaded = load_file(path)
         loaded.to_device()
         assert loaded.model.seeds, "training fits class seeds"
-        return loaded, painted(loaded.model, loaded.model.seeds)
+        return loaded, generate_samples(loaded.model, loaded.model.seeds)
 
 
 class _Reporter:

@@ -148,7 +148,8 @@ class Trainer:
         """The step's batch, by the indices of its pictures: a part of the epoch's permutation."""
         epoch, index = divmod(self.step, self.plan.steps_per_epoch)
         generator = torch.Generator().manual_seed(self.plan.recipe.seed + epoch)
-        return torch.randperm(len(self.pictures), generator=generator).split(self.plan.batch_size)[index]
+        start = index * self.plan.batch_size
+        return torch.randperm(len(self.pictures), generator=generator)[start : start + self.plan.batch_size]
 
     def _attack(self) -> Attack:
         """The recipe's, with epsilon rising during the warm-up."""
