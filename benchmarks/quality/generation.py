@@ -1,9 +1,6 @@
-"""Generation from class seeds, from other starts, and larger than the classifier's input."""
+"""Generation from class seeds and from other starts."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -13,25 +10,20 @@ from robust_synthesis.synthesis import (
     TRANSLATE_PAPER,
     TRANSLATE_PRESETS,
     Mix,
-    ascend,
     best_of,
-    class_loss,
     natural_noise,
     photo_noise,
 )
 from robust_synthesis.synthesis.tasks.classify import class_cross_entropy
-from robust_synthesis.synthesis.views import resized
 from robust_synthesis.training.data import Pictures
 
 from ..data import as_float
 from ..table import Table
-from .batches import in_batches, seeds_of_each_class, translated
+from .batches import seeds_of_each_class, translated
 from .metrics import agreement, frechet_distance
 
 FIRST_SEED = 1000
 """The random seeds from here on were not used to choose any setting."""
-ENLARGEMENT = 4
-"""How many times the classifier's input size a large picture is wide and high."""
 PRESET = TRANSLATE_PRESETS["generate"]
 
 
@@ -82,36 +74,6 @@ def starts(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures
         table.row(name, before, after, frechet_distance(judge, images, real))
 
 
-def large(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures, count: int) -> None:
-    """Compare ways to generate large pictures: seen whole and in crops of half their side, both at the judge's size."""
-    real, side = as_float(test), classifier.input_size * ENLARGEMENT
-    coarse = replace(PRESET, detail_steps=0)
-    seeds, classes = seeds_of_each_class(_seeds(classifier), side, _random_seeds(count))
-
-    def convolutional(rows: Tensor, mix: Mix | None) -> Tensor:
-        assert mix is not None
-        loss = class_loss(classifier, mix.vector(len(classifier.labels)), PRESET.objective)
-        return ascend(seeds[rows], loss, coarse.ascent(side, side))
-
-    ways: dict[str, Callable[[], Tensor]] = {
-        "small, then enlarged": lambda: translated(classifier, seeds, classes, coarse),
-        "fully convolutional": lambda: in_batches(convolutional, classes),
-        "`generate`: coarse to fine, in tiles": lambda: translated(classifier, seeds, classes, PRESET),
-    }
-    table = Table(
-        f"Generating {side} x {side}, {len(classes)} pictures",
-        {"judge, whole": ".1%", "Frechet, whole": ".2f", "judge, crops": ".1%", "Frechet, crops": ".2f"},
-    )
-    for name, way in ways.items():
-        images = way()
-        whole, crops = (resized(x, (classifier.input_size,) * 2) for x in (images, _crops(images)))
-        values = [
-            (agreement(judge, x, classes.repeat(len(x) // len(classes))), frechet_distance(judge, x, real))
-            for x in (whole, crops)
-        ]
-        table.row(name, *values[0], *values[1])
-
-
 def _seeds(classifier: RobustClassifier) -> ClassSeeds:
     if classifier.seeds is None:
         raise SystemExit("The classifier has no class seeds.")
@@ -120,9 +82,3 @@ def _seeds(classifier: RobustClassifier) -> ClassSeeds:
 
 def _random_seeds(count: int) -> range:
     return range(FIRST_SEED, FIRST_SEED + count)
-
-
-def _crops(images: Tensor) -> Tensor:
-    half, quarter = images.shape[2] // 2, images.shape[2] // 4
-    corners = [(top, left) for top in (0, quarter, half) for left in (0, quarter, half)]
-    return torch.cat([images[:, :, top : top + half, left : left + half] for top, left in corners])

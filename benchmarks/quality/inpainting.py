@@ -13,7 +13,7 @@ from robust_synthesis.models import RobustClassifier
 from robust_synthesis.synthesis import INPAINT_PAPER, INPAINT_PRESET, InpaintSettings, inpaint, surround
 from robust_synthesis.training.data import Pictures
 
-from ..data import as_float, first_of_each
+from ..data import as_float
 from ..table import Table
 from .batches import in_batches
 from .metrics import agreement, frechet_distance, psnr
@@ -62,29 +62,18 @@ BASELINES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def inpainting(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures, paper_count: int) -> None:
-    """Compare filled pictures with the originals; the paper's settings on the first `paper_count` of each class."""
-    ours = {
+def inpainting(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures, with_paper: bool) -> None:
+    """Compare filled pictures with the originals."""
+    variants = {
         "`inpaint`, class given": (INPAINT_PRESET, True),
         "`inpaint`, class predicted": (INPAINT_PRESET, False),
     }
-    _compare("Inpainting", judge, classifier, test, ours)
-    both, few = {"the paper's settings, class given": (INPAINT_PAPER, True), **ours}, first_of_each(test, paper_count)
-    if paper_count:
-        _compare("Inpainting beside the paper's settings", judge, classifier, few, both)
-
-
-def _compare(
-    title: str,
-    judge: RobustClassifier,
-    classifier: RobustClassifier,
-    test: Pictures,
-    variants: Mapping[str, tuple[InpaintSettings, bool]],
-) -> None:
+    if with_paper:
+        variants["the paper's settings, class given"] = (INPAINT_PAPER, True)
     size, images = test.images.shape[2], as_float(test)
     masks = square_holes(len(test), size, size // 2)
     table = Table(
-        f"{title}, {len(test)} test pictures, a hole of {size // 2} x {size // 2} ({masks.mean():.0%})",
+        f"Inpainting, {len(test)} test pictures, a hole of {size // 2} x {size // 2} ({masks.mean():.0%})",
         {"steps": "d", "PSNR": ".2f", "PSNR in the hole": ".2f", "judge": ".1%", "Frechet": ".2f"},
     )
     table.row("the test pictures themselves", 0, None, None, agreement(judge, images, test.classes), None)
