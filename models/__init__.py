@@ -1,21 +1,13 @@
-"""Robust classifiers: the networks, their file format, and where to find them."""
+"""Robust classifiers: networks, file formats, and where to find them."""
 
-from .catalog import bundled_classifiers
-from .checkpoints import CheckpointError, load_classifier, save_classifier
-from .classifier import ClassifierCard, ClassSeeds, RobustClassifier
-from .conversion import Opened, open_classifier
-from .optimize import native_bfloat16, optimize_for_inference
-
-__all__ = [
-    "CheckpointError",
-    "ClassSeeds",
-    "ClassifierCard",
-    "Opened",
-    "RobustClassifier",
-    "bundled_classifiers",
-    "load_classifier",
-    "native_bfloat16",
-    "open_classifier",
-    "optimize_for_inference",
-    "save_classifier",
-]
+from .catalog import bundled_classifiers as bundled_classifiers
+from .classifier import ClassifierCard as ClassifierCard
+from .classifier import ClassSeeds as ClassSeeds
+from .classifier import RobustClassifier as RobustClassifier
+from .conversion import Opened as Opened
+from .conversion import open_classifier as open_classifier
+from .format import load_classifier as load_classifier
+from .format import save_classifier as save_classifier
+from .optimize import native_bfloat16 as native_bfloat16
+from .optimize import optimize_for_inference as optimize_for_inference
+from .state_dict import CheckpointError as CheckpointError

@@ -1,4 +1,4 @@
-"""Which classifiers can be loaded: those that ship with the pack, the files in a user's folders, and the Hub's."""
+"""The classifiers that can be loaded: bundled with the pack, in a user's folders, and on the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ BUNDLED = Path(__file__).parent / "bundled"
 CATALOG = Path(__file__).parent / "catalog.json"
 EXTENSION = ".safetensors"
 EXTENSIONS = (EXTENSION, ".ckpt", ".pt", ".pth")
-"""What a user's file may be called, the best first: the others have to be converted before they are used."""
+"""Of a user's files. All but the first are converted before they are used."""
 
 
 @dataclass(frozen=True)
 class HubFile:
-    """One file of the catalogue: where it is on the Hugging Face Hub, and what is known about it."""
+    """One file of the catalogue: its place on the Hugging Face Hub, and what its authors report about it."""
 
     repository: str
     revision: str
@@ -29,9 +29,9 @@ class HubFile:
     architecture: str
     norm: str
     epsilon: float
-    """In pixel values from 0 to 1 for `l2`, in steps of 1/255 for `linf`: how the authors count."""
+    """For pixel values from 0 to 1 with `l2`, in units of 1/255 with `linf`, as the authors give it."""
     clean_accuracy: float
-    """The share of clean test pictures that are named rightly."""
+    """The share of unattacked test images that are classified correctly."""
     megabytes: float
     licence: str
     labels: str
@@ -46,15 +46,15 @@ class HubFile:
 
     @property
     def url(self) -> str:
-        """Where the file is, on the mirror that HF_ENDPOINT names if there is one."""
-        # It takes a good part of a second, and most sessions never look at the Hub.
+        """The file's URL, on the mirror that HF_ENDPOINT names if there is one."""
+        # Imported here, because it takes a good part of a second and most sessions never use the Hub.
         from huggingface_hub import hf_hub_url
 
         return hf_hub_url(self.repository, self.filename, revision=self.revision)
 
     @property
     def about(self) -> dict[str, Any]:
-        """Title, training and licence, as a classifier's card has them."""
+        """Title, training and licence for `open_classifier`."""
         return {
             "title": f"{self.data}: {self.title}",
             "training": {
@@ -70,7 +70,7 @@ class HubFile:
 
 @dataclass(frozen=True)
 class Choice:
-    """A classifier that can be chosen: `path` where it is on this machine, `hub` where it is the Hub's."""
+    """A classifier that can be chosen; `path` is None until it is downloaded, `hub` None unless it is the Hub's."""
 
     name: str
     path: Path | None
@@ -79,16 +79,16 @@ class Choice:
 
 
 def bundled_classifiers() -> dict[str, Path]:
-    """The classifiers that ship with the pack, by name (`canvas`, `seasons`, `styles`)."""
+    """Find the classifiers that ship with the pack, by name (`canvas`, `seasons`, `styles`)."""
     return {path.stem: path for path in sorted(BUNDLED.glob(f"*{EXTENSION}"))}
 
 
 def user_classifiers(folders: Iterable[Path]) -> dict[str, Path]:
-    """The classifier files below `folders`, by their path inside the folder, with `/` between its parts.
+    """Find the classifier files below `folders`, by their path inside the folder, with `/` between its parts.
 
-    A name that stands in two folders is the first folder's. Folders that do not exist are passed over: a
-    user who has no classifiers of their own has no such folder. So is what begins with a dot: downloads and
-    conversions under way are in such folders.
+    The first folder wins where two have the same name. Folders that do not exist are skipped, because a user without
+    own classifiers has none. Names that begin with a dot are skipped, because unfinished downloads and conversions
+    are in such folders.
     """
     found: dict[str, Path] = {}
     for folder in folders:
@@ -97,7 +97,7 @@ def user_classifiers(folders: Iterable[Path]) -> dict[str, Path]:
             below[:] = [name for name in below if not name.startswith(".")]
             paths += [Path(parent, name) for name in names if not name.startswith(".")]
         for path in sorted(paths):
-            # A link whose file is gone still has a name.
+            # is_file is false for a broken link.
             if path.suffix.lower() in EXTENSIONS and path.is_file():
                 found.setdefault(path.relative_to(folder).as_posix(), path)
     return found
@@ -115,15 +115,15 @@ def _catalog() -> tuple[HubFile, ...]:
 
 
 def hub_classifiers() -> dict[str, HubFile]:
-    """The catalogue's files by name, the recommended ones on top, the best first."""
+    """Return the catalogue's files by name, the recommended ones first, in the catalogue's order."""
     return {file.name: file for file in _catalog()}
 
 
 def choices(folders: Iterable[Path]) -> dict[str, Choice]:
-    """All classifiers that can be chosen: the pack's, the user's, the Hub's.
+    """List all classifiers that can be chosen, by name: the bundled ones, the user's, the Hub's.
 
-    A file of the Hub that lies in one of `folders` (as `NAME.safetensors`, or as it was downloaded) is the
-    Hub's choice with a path, and not listed as the user's.
+    A file of the Hub in one of `folders` (converted to `NAME.safetensors`, or as it was downloaded) is listed once, as
+    the Hub's, with its path.
     """
     mine = user_classifiers(folders)
     from_hub: dict[str, Choice] = {}
@@ -145,13 +145,13 @@ def choices(folders: Iterable[Path]) -> dict[str, Choice]:
 
 
 def find(name: str, folders: Iterable[Path]) -> Choice:
-    """The choice of this name. Only listed names are ever found, so none leads out of `folders`.
+    """Find the choice of this name. Only listed names are found, so that no name leads out of `folders`.
 
-    A file that was converted and then deleted is found as its conversion, and a file of the Hub also under its
-    file's name: workflows keep the names that were chosen once.
+    Saved workflows keep old names: a file that was converted and then deleted is found as its converted file, and a
+    file of the Hub also under its file name.
 
     Raises:
-        LookupError: there is none; the message has the names that are most like it.
+        LookupError: there is none; the message suggests the most similar names.
     """
     listed = choices(folders)
     if name in listed:
@@ -170,5 +170,5 @@ def find(name: str, folders: Iterable[Path]) -> Choice:
 
 
 def in_megabytes(count: float) -> str:
-    """A number of bytes, for people: `205 MB`, `0.4 MB`."""
+    """Format a number of bytes: `205 MB`, `0.4 MB`."""
     return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e6:.1f} MB"

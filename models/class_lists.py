@@ -1,4 +1,4 @@
-"""The class names of a classifier that is not loaded: for a list to choose from."""
+"""The class names of a classifier that is not loaded, for the editor's class picker."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .catalog import Choice, find
-from .checkpoints import read_card
 from .conversion import conversion_of
+from .format import read_card
 from .labels import known_labels
 
 NOT_YET = "Run once, and the classes of this file are listed here."
 
 
 def class_list(name: str, folders: Iterable[Path]) -> tuple[list[list[str]], str]:
-    """The names of each class of a classifier, the first of them its own; or why they are not known, as a phrase."""
+    """Return the names of each class, the main one first, and a message that says why there are none, else empty."""
     try:
         choice = find(name, folders)
     except LookupError as error:

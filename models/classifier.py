@@ -1,4 +1,4 @@
-"""What climbs: a robust classifier, and what it knows about itself."""
+"""A robust classifier with its description and class seeds: what every synthesis ascends."""
 
 from __future__ import annotations
 
@@ -12,35 +12,39 @@ from torch import Tensor, nn
 
 from .network import ClassifierNetwork
 
+PIXEL_LIMIT = 1e6
+"""Files with a mean or std above this, or a std below its inverse, are refused: no images have such statistics."""
+
 
 @dataclass(frozen=True)
 class ClassSeeds:
-    """A low-rank Gaussian over small pictures for each of some classes (arXiv 1906.09453, section 3.1).
+    """A low-rank Gaussian over small images for each of some classes (arXiv 1906.09453, section 3.1).
 
-    A seed is `mean + sum_k z_k * factors_k` with `z` standard normal, enlarged by `grain`.
+    A seed is `mean + sum_k z_k * factors_k` with `z` standard normal, upsampled by the factor `grain`.
     """
 
     mean: Tensor
-    """`[N, 3, h, w]`, float32, pixel values around [0, 1], for the N classes that have seeds."""
+    """`[N, 3, h, w]`, float32, in about [0, 1], for the N classes that have seeds."""
     factors: Tensor
     """`[N, rank, 3, h, w]`, float32."""
     grain: int
-    """Pixels of the classifier's input a seed pixel stands for."""
+    """How many input pixels of the classifier one seed pixel covers, in each direction."""
     classes: tuple[int, ...]
-    """The N classes, by their index among the logits."""
+    """The N classes, as indices of the logits."""
 
 
 @dataclass(frozen=True)
 class ClassifierCard:
-    """What a classifier's file says about it."""
+    """The description in a classifier's file."""
 
     title: str
     architecture: Mapping[str, Any]
     labels: tuple[str, ...]
-    """For each class its name, and further names for it after commas (`tench, Tinca tinca`)."""
+    """For each class its name, then further names after commas (`tench, Tinca tinca`)."""
     input_size: int
-    """Height and width, in pixels, of the pictures it was trained on."""
+    """Height and width, in pixels, of the training images."""
     mean: tuple[float, float, float]
+    """Of each channel, in [0, 1]: images are normalised with `(x - mean) / std`."""
     std: tuple[float, float, float]
     training: Mapping[str, Any] = field(default_factory=dict)
     """How it was trained: data, norm, epsilon, clean and robust accuracy (0 to 1)."""
@@ -48,10 +52,10 @@ class ClassifierCard:
 
 
 class RobustClassifier(nn.Module):
-    """A frozen classifier of pictures in [0, 1], with its labels and class seeds.
+    """A frozen classifier of images in [0, 1], with its labels and class seeds.
 
-    Normalisation happens inside. Parameters take no gradient and batch-norm uses its running statistics, so
-    the only thing left to differentiate is the picture.
+    It normalises images itself. Parameters require no gradient and batch norm uses its running statistics, so that
+    gradients flow to the image only.
     """
 
     mean: Tensor
@@ -73,49 +77,51 @@ class RobustClassifier(nn.Module):
 
     @property
     def input_size(self) -> int:
-        """Height and width, in pixels, of the pictures it was trained on."""
+        """Height and width, in pixels, of the training images."""
         return self.card.input_size
 
     @property
     def feature_count(self) -> int:
-        """How many features (units of the penultimate layer) there are."""
-        return self.network.head.in_features
+        """The number of features (inputs of the last layer)."""
+        return self.network.get_classifier().in_features
 
     @property
     def feature_effects(self) -> Tensor:
-        """What one more of each feature adds to each logit, `[classes, feature_count]`, float32 on the CPU."""
-        return self.network.head.weight.detach().float().cpu()
+        """The effect of each feature on each logit (the last layer's weights), `[classes, F]`, float32 on the CPU."""
+        return self.network.get_classifier().weight.detach().float().cpu()
 
     def with_seeds(self, seeds: ClassSeeds) -> RobustClassifier:
-        """The same classifier with other class seeds.
+        """Return the same classifier with other class seeds.
 
-        Both share one network and its buffers: what moves one to another device moves the other.
+        Both share one network and its buffers, so that moving one to another device moves the other.
         """
         other = copy.copy(self)
         other.seeds = seeds
         return other
 
     def forward(self, images: Tensor, fake_relu: bool = False) -> Tensor:
-        """Logits `[B, classes]` in float32 of images `[B, 3, H, W]` in [0, 1], any H and W.
+        """Compute logits `[B, classes]` in float32 of images `[B, 3, H, W]` in [0, 1], any H and W.
 
-        The network computes in the precision of its weights; the image and the logits stay in float32. For
-        `fake_relu` see `ClassifierNetwork`.
+        The network computes in the precision of its weights; images and logits are in float32. For `fake_relu` see
+        `ClassifierNetwork.forward_features`.
         """
-        logits: Tensor = self.network(self._normalised(images), fake_relu)
+        logits: Tensor = self.network(self._normalise(images), fake_relu)
         return logits.to(images.dtype)
 
     def feature_maps(self, images: Tensor, fake_relu: bool = False) -> Tensor:
-        """The last activation `[B, F, h, w]` in float32 of images as in `forward`."""
-        return self.network.feature_maps(self._normalised(images), fake_relu).to(images.dtype)
+        """Compute the features at each position, `[B, F, h, w]` in float32, of images as in `forward`."""
+        features = self.network.forward_features(self._normalise(images), fake_relu)
+        return self.network.feature_maps(features).to(images.dtype)
 
     def features(self, images: Tensor, fake_relu: bool = False) -> Tensor:
-        """Penultimate (pooled) features `[B, F]` in float32 of images as in `forward`."""
-        return self.network.pooled_features(self._normalised(images), fake_relu).to(images.dtype)
+        """Compute the pooled features (pre-logits) `[B, F]` in float32 of images as in `forward`."""
+        features = self.network.forward_features(self._normalise(images), fake_relu)
+        return self.network.forward_head(features, pre_logits=True).to(images.dtype)
 
     def activation_bytes(self, height: int, width: int) -> int:
-        """About how much memory a forward and a backward pass take for one picture of this size, in bytes.
+        """Estimate the memory, in bytes, of a forward and a backward pass for one image of this size.
 
-        Counts what every layer puts out, on the meta device, which computes and allocates nothing.
+        It adds up the outputs of all layers, on the meta device, which computes and allocates nothing.
         """
         numbers = 0
 
@@ -127,14 +133,14 @@ class RobustClassifier(nn.Module):
         try:
             weights = {name: tensor.to("meta") for name, tensor in self.network.state_dict().items()}
             dtype = next(self.network.parameters()).dtype
-            picture = torch.empty(1, 3, height, width, dtype=dtype, device="meta")
-            torch.func.functional_call(self.network, weights, picture)
+            image = torch.empty(1, 3, height, width, dtype=dtype, device="meta")
+            torch.func.functional_call(self.network, weights, image)
         finally:
             for handle in handles:
                 handle.remove()
-        # Each output is kept for the backward pass, where a gradient of the same size meets it.
+        # The backward pass needs each output and a gradient of the same size.
         return 2 * numbers * dtype.itemsize
 
-    def _normalised(self, images: Tensor) -> Tensor:
+    def _normalise(self, images: Tensor) -> Tensor:
         x = (images - self.mean.to(images.dtype)) / self.std.to(images.dtype)
         return x.to(next(self.network.parameters()).dtype)

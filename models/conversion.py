@@ -1,4 +1,4 @@
-"""Opening any classifier file; what is not in this pack's format is written in it once, beside the original."""
+"""Open any classifier file; a file of another format is converted once, beside the original."""
 
 from __future__ import annotations
 
@@ -8,38 +8,40 @@ from pathlib import Path
 from typing import Any
 
 from .catalog import EXTENSION
-from .checkpoints import CheckpointError, load_classifier, read_card, save_classifier
 from .classifier import RobustClassifier
+from .format import load_classifier, read_card, save_classifier
 from .labels import LabelsError, own_labels, read_labels
+from .state_dict import CheckpointError
 from .third_party import read_third_party
 
+# Keys of `card.training` in a converted file.
 ORIGIN = "converted_from"
 SIZE = "converted_bytes"
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A classifier, and what was done to get it."""
+    """A classifier, and how it was read."""
 
     classifier: RobustClassifier
     source: Path
-    """The file it was read from: the conversion where there is one."""
+    """The file it was read from: the converted file where there is one."""
     notes: tuple[str, ...]
-    """What the user should know, in sentences."""
+    """Sentences for the user."""
 
 
 def open_classifier(path: Path, about: Mapping[str, Any] | None = None) -> Opened:
-    """Read a classifier from a file of any kind this pack knows.
+    """Read a classifier from a file of any format this pack knows.
 
-    A file of another format is converted: written beside the original in this pack's format, which is what is read
-    the next time, and when the original is gone.
+    A file of another format is converted to this pack's format beside the original. The converted file is read from
+    then on, also when the original has been deleted.
 
     Args:
         path: the file.
         about: `title`, `training` and `licence` for the card of a file of another format.
 
     Raises:
-        FileNotFoundError: neither the file nor a conversion of it is there.
+        FileNotFoundError: neither the file nor a converted file exists.
         CheckpointError: it cannot be read; nothing was written.
     """
     if not path.is_file() and not conversion_of(path).is_file():
@@ -71,14 +73,14 @@ def open_classifier(path: Path, about: Mapping[str, Any] | None = None) -> Opene
 
 
 def conversion_of(path: Path) -> Path:
-    """Where the conversion of a file is, or would be."""
+    """Return the path of a file's converted file, which need not exist."""
     if path.suffix.lower() == EXTENSION:
         return path.with_name(f"{path.stem}.converted{EXTENSION}")
     return path.with_suffix(EXTENSION)
 
 
 def _with_own_labels(classifier: RobustClassifier, path: Path) -> Opened:
-    """A conversion with the class names that its user has written since."""
+    """Give a converted classifier the class names that its user has written since."""
     origin = classifier.card.training.get(ORIGIN)
     try:
         own = own_labels(path, len(classifier.labels)) if origin else None

@@ -1,8 +1,8 @@
-"""Downloading a classifier of the catalogue from the Hugging Face Hub, or from the mirror that HF_ENDPOINT names.
+"""Download a classifier of the catalogue from the Hugging Face Hub, or from the mirror that HF_ENDPOINT names.
 
-`hf_hub_download` is not used: its newer versions throw away what has come when a download breaks off, and show
-neither progress nor a way to stop it. What lies below it is: the client's own requests, so that its settings
-(HF_HUB_OFFLINE, HF_TOKEN, HF_ENDPOINT, proxies) hold here as they do everywhere.
+`hf_hub_download` is not used, because newer versions discard an interrupted download and can neither report progress
+nor be cancelled. The client's own requests below it are used, so that its settings (HF_HUB_OFFLINE, HF_TOKEN,
+HF_ENDPOINT, proxies) apply.
 """
 
 from __future__ import annotations
@@ -29,35 +29,35 @@ from .catalog import HubFile, in_megabytes
 
 STAGING = ".downloads"
 TICK = 0.1
-"""Seconds between two reports."""
-BLOCK = 1 << 20
-PIECE = 1 << 18
+"""Seconds between two progress reports."""
+HASH_BLOCK = 1 << 20
+CHUNK = 1 << 18
 SHA256 = re.compile(r"[0-9a-f]{64}")
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-PAGE = (b"<!doc", b"<html")
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+WEB_PAGE_STARTS = (b"<!doc", b"<html")
 
 T = TypeVar("T")
 
 
 class DownloadError(RuntimeError):
-    """A file that could not be downloaded; the message says why, and how to get it by hand."""
+    """A file that could not be downloaded; the message says why, and how to download it by hand."""
 
 
 def download(file: HubFile, folder: Path, report: Callable[[int, int], None]) -> Path:
-    """Download a file into `folder`, check it, and return where it is.
+    """Download a file into `folder`, check its SHA-256, and return its path.
 
-    It appears under its name only when it is whole and right; until then, and if anything fails, a file that
-    has the name stays. What has come of a download that was cancelled or cut off is kept in a hidden folder, and
-    the next one goes on from there. Of several at once, in one process or many, one downloads and the others wait.
+    The file replaces an older one of its name only when it is complete and checked. The part of a cancelled or
+    interrupted download is kept in a hidden folder, and the next download resumes it. Of several downloads at once, in
+    one process or many, one runs and the others wait.
 
     Args:
         file: what to download.
-        folder: where to; made where it does not exist.
-        report: called several times a second, in the caller's thread, with how many bytes have come and
-            how many there are. What it raises cancels the download at once, and comes through as it is.
+        folder: where to; created if it does not exist.
+        report: called several times a second, in the caller's thread, with the number of bytes received and the
+            total. An exception that it raises cancels the download at once and is passed on unchanged.
 
     Raises:
-        DownloadError: it could not be downloaded, or is not the file it should be.
+        DownloadError: it could not be downloaded, or its SHA-256 is wrong.
     """
     try:
         return _download(file, folder, report)
@@ -68,23 +68,23 @@ def download(file: HubFile, folder: Path, report: Callable[[int, int], None]) ->
 
 
 class _ReasonError(Exception):
-    """What was wrong, in sentences."""
+    """The reason of a failure, in sentences for the user."""
 
 
 def _download(file: HubFile, folder: Path, report: Callable[[int, int], None]) -> Path:
     if PureWindowsPath(file.filename).name != file.filename or file.filename.startswith("."):
         raise _ReasonError("its name in the catalogue would lead out of the folder.")
-    place, staging = folder / file.filename, folder / STAGING
-    # Of another revision's file nothing can be used.
+    target, staging = folder / file.filename, folder / STAGING
+    # The part of another revision must not be resumed.
     part = staging / f"{file.filename}.{file.revision[:12]}.part"
     size = round(file.megabytes * 1e6)
 
     def tick() -> None:
         report(min(_length(part), size), size)
 
-    with _explained():
+    with _errors_explained():
         staging.mkdir(parents=True, exist_ok=True)
-    with _alone(staging / f"{file.filename}.lock", tick):
+    with _locked(staging / f"{file.filename}.lock", tick):
         metadata = _in_background(lambda: get_hf_file_metadata(file.url), tick)
         sha256 = file.sha256 or metadata.etag or ""
         if metadata.commit_hash is None or metadata.size is None:
@@ -96,49 +96,49 @@ def _download(file: HubFile, folder: Path, report: Callable[[int, int], None]) -
                 "neither the catalogue nor the Hub says what its SHA-256 is, so it could not be checked."
             )
         size = metadata.size
-        # One that another process or prompt has downloaded meanwhile.
-        if _length(place) == size and _sha256(place, tick) == sha256:
+        # Another process or prompt may have downloaded it while this one waited for the lock.
+        if _length(target) == size and _sha256(target, tick) == sha256:
             report(size, size)
-            return place
+            return target
         _fetch(file, part, size, tick)
         if _sha256(part, tick) != sha256:
-            with _explained():
+            with _errors_explained():
                 part.unlink()
             raise _ReasonError(
                 "what came is not the file it should be (its SHA-256 differs), and was deleted. Run it again; if that "
                 "does not help, the network or the mirror changes files."
             )
         report(size, size)
-        with _explained():
-            part.replace(place)
-            for left_over in staging.glob(f"{file.filename}.*.part"):
-                left_over.unlink()
-    return place
+        with _errors_explained():
+            part.replace(target)
+            for outdated in staging.glob(f"{file.filename}.*.part"):
+                outdated.unlink()
+    return target
 
 
 def _fetch(file: HubFile, part: Path, size: int, tick: Callable[[], None]) -> None:
-    """Make `part` whole."""
-    with _explained():
+    """Download what `part` lacks."""
+    with _errors_explained():
         if _length(part) > size:
             part.unlink()
-        come = _length(part)
-        # The quarter is for the conversion that follows.
-        needed, free = size - come + size // 4, shutil.disk_usage(part.parent).free
+        received = _length(part)
+        # The file will be converted, and the converted file is a quarter of its size.
+        needed, free = size - received + size // 4, shutil.disk_usage(part.parent).free
     if free < needed:
         raise _ReasonError(
             f"the disk is too full: {in_megabytes(needed)} are needed, {in_megabytes(free)} are free. Make room first."
         )
-    if come == size:
+    if received == size:
         return
-    # Compressed bytes could not be counted on from.
+    # A compressed answer could not be resumed at a position of the file.
     headers = build_hf_headers() | {"Accept-Encoding": "identity"}
     try:
         with _appending(part) as stream:
 
             def get() -> None:
-                with _small_pieces():
-                    http_get(file.url, stream, resume_size=come, headers=headers, expected_size=size)
-                # Here a full disk is still told.
+                with _small_chunks():
+                    http_get(file.url, stream, resume_size=received, headers=headers, expected_size=size)
+                # Without this, a full disk would be noticed only on closing, where errors are ignored.
                 stream.flush()
 
             _in_background(get, tick)
@@ -155,22 +155,22 @@ def _fetch(file: HubFile, part: Path, size: int, tick: Callable[[], None]) -> No
 
 @contextlib.contextmanager
 def _appending(part: Path) -> Iterator[BinaryIO]:
-    """Open a file to write at its end. A worker that is left behind ends at its next write after the block."""
-    with _explained():
+    """Open a file for appending. An abandoned thread fails at its next write, because the file is closed by then."""
+    with _errors_explained():
         stream = part.open("ab")
     try:
         yield stream
     finally:
-        # On a full disk closing fails as writing did.
+        # On a full disk, closing fails again after writing has failed.
         with contextlib.suppress(OSError):
             stream.close()
 
 
 @contextlib.contextmanager
-def _small_pieces() -> Iterator[None]:
-    """The client writes 10 MB at a time: too coarse for progress, and the piece under way is lost in a cut."""
+def _small_chunks() -> Iterator[None]:
+    """Replace the client's chunks of 10 MB: too coarse for progress, and an interruption loses the current one."""
     usual = constants.DOWNLOAD_CHUNK_SIZE
-    constants.DOWNLOAD_CHUNK_SIZE = min(PIECE, usual)
+    constants.DOWNLOAD_CHUNK_SIZE = min(CHUNK, usual)
     try:
         yield
     finally:
@@ -178,10 +178,10 @@ def _small_pieces() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _alone(lock: Path, tick: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock that one process or thread at a time can have."""
+def _locked(lock: Path, tick: Callable[[], None]) -> Iterator[None]:
+    """Wait for and hold a lock that excludes other processes and threads."""
     held = FileLock(lock)
-    while not _taken(held):
+    while not _try_acquire(held):
         tick()
         time.sleep(TICK)
     try:
@@ -190,28 +190,28 @@ def _alone(lock: Path, tick: Callable[[], None]) -> Iterator[None]:
         held.release()
 
 
-def _taken(lock: BaseFileLock) -> bool:
-    with _explained(), contextlib.suppress(Timeout):
+def _try_acquire(lock: BaseFileLock) -> bool:
+    with _errors_explained(), contextlib.suppress(Timeout):
         lock.acquire(timeout=0)
     return lock.is_locked
 
 
 def _in_background(work: Callable[[], T], tick: Callable[[], None]) -> T:
-    """Do work in a thread, and tick until it is done. If a tick raises, the thread is left behind.
+    """Run `work` in a thread and call `tick` until it ends. If a tick raises, the thread is abandoned.
 
     Raises:
-        _ReasonError: the work raised something.
+        _ReasonError: `work` raised an exception.
     """
     result: Future[T] = Future()
 
     def run() -> None:
         try:
-            with _explained():
+            with _errors_explained():
                 result.set_result(work())
         except _ReasonError as reason:
             result.set_exception(reason)
 
-    # A pool's threads would be waited for when the process ends.
+    # Not a thread pool: the interpreter would wait for its threads on exit.
     threading.Thread(target=run, name="robust-synthesis-download", daemon=True).start()
     while not wait([result], TICK).done:
         tick()
@@ -219,12 +219,12 @@ def _in_background(work: Callable[[], T], tick: Callable[[], None]) -> T:
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
+def _errors_explained() -> Iterator[None]:
     try:
         yield
     except _ReasonError:
         raise
-    # The client's versions raise the errors of three different HTTP libraries, some of which are OSErrors.
+    # Versions of the client raise errors of three different HTTP libraries, some of which are OSErrors.
     except Exception as error:
         raise _ReasonError(_explain(error)) from error
 
@@ -234,7 +234,7 @@ def _explain(error: Exception) -> str:
         return "offline mode is on. Unset HF_HUB_OFFLINE and start ComfyUI again."
     if isinstance(error, HfHubHTTPError):
         return _explain_status(error.response.status_code)
-    if isinstance(error, OSError) and error.errno in FULL:
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
         return "the disk is full: make room."
     if isinstance(error, OSError) and error.errno is not None:
         return f"the folder cannot be written to ({error.strerror or error}): look at its permissions."
@@ -261,7 +261,7 @@ def _first_line(error: Exception) -> str:
 def _sha256(path: Path, tick: Callable[[], None]) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while block := stream.read(BLOCK):
+        while block := stream.read(HASH_BLOCK):
             digest.update(block)
             tick()
     return digest.hexdigest()
@@ -271,7 +271,7 @@ def _is_page(path: Path) -> bool:
     if not path.exists():
         return False
     with path.open("rb") as stream:
-        return stream.read(64).lstrip().lower().startswith(PAGE)
+        return stream.read(64).lstrip().lower().startswith(WEB_PAGE_STARTS)
 
 
 def _length(path: Path) -> int:

@@ -1,47 +1,50 @@
-"""The names of classes, for classifiers whose files do not tell: a user's own list, or that of a known data set."""
+"""Class names for classifiers whose files have none: a user's own list, or that of a known data set."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 KNOWN = Path(__file__).parent / "labels"
 OWN = "labels.txt"
-LARGEST = 1_000_000
-# Two classes tell nothing by their number: names of the paper's files, and of the data's, do.
+MAX_BYTES = 1_000_000
+DATA_SETS = {
+    "imagenet": "ImageNet's 1000 class names",
+    "cifar10": "CIFAR-10's class names",
+    "restricted_imagenet": "Restricted ImageNet's nine class names",
+}
+# Data sets of two classes are told apart by words of the file's name: their own names or the paper's short ones.
 PAIRS = {"horse2zebra": "h2z", "apple2orange": "a2o", "summer2winter": "s2w"}
 
 
 class LabelsError(ValueError):
-    """A list of class names that does not fit its classifier, or cannot be read; the message names the file."""
+    """A list of class names that does not fit its classifier or cannot be read; the message names the file."""
 
 
-def labels_of(file: Path, classes: int, cifar: bool) -> tuple[tuple[str, ...], str]:
-    """The class names of a classifier whose file has none.
+def labels_of(file: Path, classes: int, label_lists: Mapping[int, str]) -> tuple[tuple[str, ...], str]:
+    """Find the class names of a classifier whose file has none.
 
-    Looks for `<name>.txt` beside the file, then for `labels.txt` in its folder (passed over where it has another
-    number of classes: it may be a neighbour's), then for a data set known by the number of classes.
+    Looks for `<name>.txt` beside the file, then for `labels.txt` in its folder (ignored where it has another number of
+    classes: it may belong to another file), then for a data set known by the number of classes.
 
     Args:
         file: the classifier's.
         classes: the number of logits.
-        cifar: whether the network is made for CIFAR's 32 x 32 pixels.
+        label_lists: the known list for a number of classes, see `Architecture.label_lists`.
 
     Returns:
-        For each class its name, then further names after commas; and where they come from, as a phrase.
+        For each class its name, then further names after commas; and the source of the names, as a phrase.
 
     Raises:
-        LabelsError: `<name>.txt` has another number of names, or a list is no text.
+        LabelsError: `<name>.txt` has another number of names, or a list is not text.
     """
     own = own_labels(file, classes)
     if own is not None:
         return read_labels(own), f"the class names of {own.name}"
-    if classes == 1000:
-        return known_labels("imagenet"), "ImageNet's 1000 class names"
-    if classes == 10 and cifar:
-        return known_labels("cifar10"), "CIFAR-10's class names"
-    if classes == 9:
-        return known_labels("restricted_imagenet"), "Restricted ImageNet's nine class names"
+    if classes in label_lists:
+        known = label_lists[classes]
+        return known_labels(known), DATA_SETS[known]
     if classes == 2:
         words = set(re.split(r"[^a-z0-9]+", file.stem.lower()))
         for pair, short in PAIRS.items():
@@ -52,10 +55,10 @@ def labels_of(file: Path, classes: int, cifar: bool) -> tuple[tuple[str, ...], s
 
 
 def own_labels(file: Path, classes: int) -> Path | None:
-    """A user's list of class names for a classifier file, if there is one.
+    """Find a user's list of class names for a classifier file.
 
     Raises:
-        LabelsError: the list that bears the classifier's name has another number of names, or a list is no text.
+        LabelsError: the list named after the classifier has another number of names, or a list is not text.
     """
     named, shared = file.with_suffix(".txt"), file.with_name(OWN)
     if named.is_file():
@@ -72,17 +75,17 @@ def own_labels(file: Path, classes: int) -> Path | None:
 
 
 def known_labels(name: str) -> tuple[str, ...]:
-    """The class names of a known data set, by the name of its file here."""
+    """Read the class names of a known data set, by the name of its file in `labels/`."""
     return read_labels(KNOWN / f"{name}.txt")
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """A list of class names, one class a line, empty lines at the end left out.
+    """Read a list of class names, one class a line; empty lines at the end are ignored.
 
     Raises:
-        LabelsError: it is no UTF-8 text, has an empty line in between, or is far too large.
+        LabelsError: it is not UTF-8 text, has an empty line between others, or is too large.
     """
-    if path.stat().st_size > LARGEST:
+    if path.stat().st_size > MAX_BYTES:
         raise LabelsError(f"{path.name} is too large for a list of class names.")
     try:
         text = path.read_text("utf-8-sig")

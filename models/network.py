@@ -1,50 +1,75 @@
-"""What every network here can do beyond classifying: show its features, and be climbed where they are off."""
+"""The contract that every network fulfils: timm's methods, and a gradient for inactive features."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
 class ClassifierNetwork(nn.Module, ABC):
-    """A classifier network that ends in an activation, a mean over all places, and a linear layer.
+    """An image classifier with timm's methods: `forward(x)` is `forward_head(forward_features(x))`.
 
-    Input `[B, 3, H, W]`, normalised; any H and W, unless a subclass says otherwise; output `[B, classes]`.
+    The input is `[B, 3, H, W]`, normalised, of any H and W unless a subclass says otherwise. Submodules are registered
+    in the order in which they are applied, because `fold_batch_norms` relies on it. All tensors are in the state dict,
+    because networks are built on the meta device and get their weights from it.
     """
 
-    @property
     @abstractmethod
-    def head(self) -> nn.Linear:
-        """The last layer, from features to logits."""
-
-    @abstractmethod
-    def before_last_activation(self, x: Tensor) -> Tensor:
-        """`[B, F, h, w]`: all of the network up to, and without, the activation whose mean the head reads."""
-
-    @abstractmethod
-    def last_activation(self, x: Tensor) -> Tensor:
-        """The activation whose mean the head reads; leaves `x` as it is."""
-
-    def feature_maps(self, x: Tensor, fake_relu: bool = False) -> Tensor:
-        """The last activation, `[B, F, h, w]`.
+    def forward_features(self, x: Tensor, fake_relu: bool = False) -> Tensor:
+        """Compute what the head reads: maps `[B, F, h, w]`, or the tokens of a transformer.
 
         Args:
             x: `[B, 3, H, W]`, normalised.
-            fake_relu: let gradients pass the very last activation unchanged, so that a feature that is switched
-                off can be climbed as well (the "fake ReLU" of arXiv 1906.09453's code). The values are the same.
+            fake_relu: replace the gradient of the last activation by the identity (a straight-through gradient, the
+                "fake ReLU" of the `robustness` library), so that inactive features get a gradient too. The values
+                stay the same. A network without a last activation (ConvNeXt, a transformer) ignores it.
         """
-        before = self.before_last_activation(x)
-        maps = self.last_activation(before)
-        # The difference is exactly zero, and has the gradient of the identity.
-        return maps.detach() + (before - before.detach()) if fake_relu else maps
 
-    # Not `features`: some of torchvision's networks call a part of theirs that.
-    def pooled_features(self, x: Tensor, fake_relu: bool = False) -> Tensor:
-        """The mean of the last activation, `[B, F]`, in the head's precision; see `feature_maps`."""
-        return self.feature_maps(x, fake_relu).mean((2, 3), dtype=self.head.weight.dtype)
+    def feature_maps(self, features: Tensor) -> Tensor:
+        """Arrange the result of `forward_features` as `[B, F, h, w]`; a transformer rearranges its tokens here.
+
+        The mean over h and w is the pre-logits only where the head applies no norm after pooling.
+        """
+        return features
+
+    @abstractmethod
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        """Compute logits `[B, classes]` from the result of `forward_features`; with `pre_logits`, their input `[B, F]`.
+
+        Pre-logits have the precision of the classifier's weights: `optimize_for_inference` keeps those in float32
+        while the other layers may compute in bfloat16.
+        """
+
+    @abstractmethod
+    def get_classifier(self) -> nn.Linear:
+        """Return the last layer, from F features to logits."""
 
     def forward(self, x: Tensor, fake_relu: bool = False) -> Tensor:
-        """Logits, `[B, classes]`; see `feature_maps`."""
-        logits: Tensor = self.head(self.pooled_features(x, fake_relu))
+        """Compute logits `[B, classes]`; see `forward_features`."""
+        return self.forward_head(self.forward_features(x, fake_relu))
+
+
+class PooledActivationNetwork(ClassifierNetwork):
+    """A network that ends in an activation, global average pooling, and a linear layer."""
+
+    @abstractmethod
+    def forward_preactivation(self, x: Tensor) -> Tensor:
+        """Compute the input of the last activation, `[B, F, h, w]`."""
+
+    def last_activation(self, x: Tensor) -> Tensor:
+        """Apply the last activation, a ReLU unless overridden, without changing `x` in place."""
+        return F.relu(x)
+
+    def forward_features(self, x: Tensor, fake_relu: bool = False) -> Tensor:
+        before = self.forward_preactivation(x)
+        after = self.last_activation(before)
+        # The difference is exactly zero, and its gradient is the identity.
+        return after.detach() + (before - before.detach()) if fake_relu else after
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        classifier = self.get_classifier()
+        pooled = features.mean((2, 3), dtype=classifier.weight.dtype)
+        logits: Tensor = pooled if pre_logits else classifier(pooled)
         return logits

@@ -1,4 +1,4 @@
-"""A classifier made fast to climb: the same function of the picture in fewer passes over memory."""
+"""Optimise a loaded classifier for speed: the same function of the image in fewer passes over memory."""
 
 from __future__ import annotations
 
@@ -13,34 +13,37 @@ from .classifier import RobustClassifier
 
 
 def optimize_for_inference(classifier: RobustClassifier, dtype: torch.dtype = torch.float32) -> RobustClassifier:
-    """Fold batch norms into convolutions, lay weights out channels-last, and compute in `dtype`; in place.
+    """Fold batch norms into convolutions, use the channels-last layout, and compute in `dtype`; in place.
 
-    In float32 the logits stay the same up to rounding. In bfloat16 the network rounds, but the last layer, the logits
-    and the pictures stay in float32, and a picture climbed so is the same to the eye (PSNR around 50 dB).
+    In float32 the logits stay the same up to rounding. In bfloat16 the last layer, the logits and the images stay in
+    float32, and images synthesised with it look the same (PSNR around 50 dB).
 
     Args:
-        classifier: as it was loaded. Its weights are no longer those of its file.
+        classifier: changed in place, so that its weights are no longer those of its file.
         dtype: float32, or bfloat16 where the device computes it natively (see `native_bfloat16`). Not float16, in
-            which small gradients vanish.
+            which small gradients underflow.
+
+    Returns:
+        The same classifier.
     """
     fold_batch_norms(classifier.network)
     classifier.network.to(dtype=dtype).to(memory_format=torch.channels_last)
-    # Rounded logits would all but stand still where a step is small.
-    classifier.network.head.float()
+    # In bfloat16, logits would not change with a small step.
+    classifier.network.get_classifier().float()
     return classifier
 
 
 def native_bfloat16() -> bool:
-    """Whether this machine's CPU is known to multiply bfloat16 itself; where it does not, float32 is faster."""
-    # Older versions of torch do not say.
+    """Whether this machine's CPU is known to multiply bfloat16 natively; otherwise float32 is faster."""
+    # Older versions of torch lack the function.
     capabilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def fold_batch_norms(network: nn.Module) -> None:
-    """Replace, in place, each batch norm behind a convolution by a change of the convolution's weights."""
-    # The children of every module here are in the order in which they are applied, so that a batch norm behind a
-    # convolution is applied to what that convolution puts out.
+    """Fold, in place, each batch norm behind a convolution into the convolution's weights."""
+    # Submodules are registered in the order in which they are applied (see ClassifierNetwork), so that a batch norm
+    # behind a convolution is applied to the convolution's output.
     for module in network.modules():
         for (first, convolution), (second, norm) in pairwise(module.named_children()):
             if isinstance(convolution, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):

@@ -1,42 +1,32 @@
-"""What an artist sees: one file per operation, and the extension that lists them."""
+"""What an artist sees: one file for each node, and the extension that lists them."""
 
 from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import runtime
-from .class_seed import RobustClassSeed
-from .classify import RobustClassify
-from .features import RobustFeatures
-from .fit_seeds import RobustFitSeeds
-from .inpaint import RobustInpaint
-from .load_classifier import RobustLoadClassifier
-from .paint import RobustActivationPaint
-from .save_classifier import RobustSaveClassifier
-from .train_classifier import RobustTrainClassifier
-from .translate import RobustTranslate
-from .upsample import RobustUpsample
+from .class_seed import RobustClassSeed as RobustClassSeed
+from .classify import RobustClassify as RobustClassify
+from .comfy import folders as _folders
+from .comfy import server as _server
+from .features import RobustFeatures as RobustFeatures
+from .fit_seeds import RobustFitSeeds as RobustFitSeeds
+from .inpaint import RobustInpaint as RobustInpaint
+from .load_classifier import RobustLoadClassifier as RobustLoadClassifier
+from .paint import RobustActivationPaint as RobustActivationPaint
+from .save_classifier import RobustSaveClassifier as RobustSaveClassifier
+from .train_classifier import RobustTrainClassifier as RobustTrainClassifier
+from .translate import RobustTranslate as RobustTranslate
+from .upsample import RobustUpsample as RobustUpsample
 
 
 class RobustSynthesis(ComfyExtension):
     """The pack, as ComfyUI loads it."""
 
     async def on_load(self) -> None:
-        runtime.register_classifier_folder()
-        runtime.register_routes()
-        runtime.provide_example_pictures()
+        _folders.register_classifier_folder()
+        _server.register_routes()
+        _server.provide_example_pictures()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [
-            RobustLoadClassifier,
-            RobustClassSeed,
-            RobustTranslate,
-            RobustInpaint,
-            RobustUpsample,
-            RobustActivationPaint,
-            RobustFeatures,
-            RobustClassify,
-            RobustFitSeeds,
-            RobustSaveClassifier,
-            RobustTrainClassifier,
-        ]
+        """The nodes that are imported above; one line there registers one."""
+        return [node for node in globals().values() if isinstance(node, type) and issubclass(node, io.ComfyNode)]

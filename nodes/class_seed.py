@@ -13,7 +13,9 @@ from ..synthesis import Mix, class_seeds, parse_class_expression, photo_noise
 from ..synthesis.ascent import Callback
 from ..synthesis.seeds import best_of as best
 from ..synthesis.tasks.classify import class_cross_entropy
-from . import runtime
+from .comfy.classifiers import LoadedClassifier
+from .comfy.execution import run_batch, to_intermediate
+from .comfy.status import show_status
 from .sockets import CATEGORY, classifier_input, seed_input, seeds_of_batch, target_class_input
 from .tensors import images_to_comfy
 
@@ -31,7 +33,7 @@ class RobustClassSeed(io.ComfyNode):
             display_name="Class-Conditional Seed",
             category=CATEGORY,
             description="Draws blurry start pictures with the colours and the layout of a class, for Translate to "
-            "Class to climb from.",
+            "Class to start from.",
             search_aliases=["class seed", "robust seed", "start image", "class gaussian", "natural noise", "generate"],
             inputs=[
                 classifier_input(),
@@ -84,7 +86,7 @@ class RobustClassSeed(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        classifier: runtime.LoadedClassifier,
+        classifier: LoadedClassifier,
         target_class: str,
         width: int,
         height: int,
@@ -93,49 +95,49 @@ class RobustClassSeed(io.ComfyNode):
         method: str,
         best_of: int = 1,
     ) -> io.NodeOutput:
-        robust = classifier.model
-        width, height = (side or robust.input_size for side in (width, height))
+        model = classifier.model
+        width, height = (side or model.input_size for side in (width, height))
         if min(width, height) < SMALLEST_SIDE:
             raise ValueError(f"{width} x {height} pixels are too few: take {SMALLEST_SIDE} or more, or 0.")
         random_seeds = seeds_of_batch(seed, batch_size)
         # Natural noise has no class, and is not chosen for one where only one is drawn.
         needs_class = method != NATURAL_NOISE or best_of > 1
-        mix = parse_class_expression(target_class, robust.card.labels) if needs_class else None
+        mix = parse_class_expression(target_class, model.card.labels) if needs_class else None
         # Out of inference mode the pictures are ordinary tensors, usable by any node that takes gradients.
         with torch.inference_mode(False):
-            draw = _drawing(robust, mix, height, width, method)
+            draw = _drawing(model, mix, height, width, method)
             pictures = draw(random_seeds)
             if mix is None or best_of == 1:
-                return io.NodeOutput(runtime.to_intermediate(images_to_comfy(pictures)))
+                return io.NodeOutput(to_intermediate(images_to_comfy(pictures)))
 
             def choose(chunk: Tensor, part: slice, report: Callback) -> Tensor:
                 def on_device(seeds: Sequence[int]) -> Tensor:
                     return draw(seeds).to(chunk)
 
-                return best(best_of, on_device, class_cross_entropy(robust, mix), random_seeds[part], report)
+                return best(best_of, on_device, class_cross_entropy(model, mix), random_seeds[part], report)
 
-            return io.NodeOutput(images_to_comfy(runtime.synthesize(classifier, pictures, best_of, choose)))
+            return io.NodeOutput(images_to_comfy(run_batch(classifier, pictures, choose, steps=best_of)))
 
 
 def _drawing(
-    robust: RobustClassifier, mix: Mix | None, height: int, width: int, method: str
+    model: RobustClassifier, mix: Mix | None, height: int, width: int, method: str
 ) -> Callable[[Sequence[int]], Tensor]:
     """What draws pictures for random seeds.
 
     Raises:
         ValueError: class seeds are asked for, and the classifier has none for the class.
     """
-    seeds = robust.seeds
+    seeds = model.seeds
     if mix is not None and method != NATURAL_NOISE:
         wanted = [index for index, weight in mix.weights if weight > 0]
         if seeds is not None and set(wanted) <= set(seeds.classes) and (wanted or method == CLASS_GAUSSIAN):
             return lambda random_seeds: class_seeds(seeds, mix, height, width, random_seeds)
         if method == CLASS_GAUSSIAN:
-            missing = [robust.labels[index] for index in wanted if seeds is None or index not in seeds.classes]
+            missing = [model.labels[index] for index in wanted if seeds is None or index not in seeds.classes]
             raise ValueError(
-                f"The classifier '{robust.card.title}' has no class seeds{' for ' if missing else ''}"
+                f"The classifier '{model.card.title}' has no class seeds{' for ' if missing else ''}"
                 f"{', '.join(missing)}. Choose the method '{AUTOMATIC}' or '{NATURAL_NOISE}', or give it seeds with "
                 "Fit Class Seeds."
             )
-        runtime.show_status("The classifier has no seeds for this class: starting from natural noise.")
+        show_status("The classifier has no seeds for this class: starting from natural noise.")
     return lambda random_seeds: photo_noise(height, width, random_seeds)

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..synthesis import classify
 from ..synthesis.ascent import Callback
-from . import runtime
+from .comfy.classifiers import LoadedClassifier
+from .comfy.execution import run_batch, to_intermediate
 from .score_chart import score_chart
 from .sockets import CATEGORY, classifier_input
 from .tensors import images_from_comfy, images_to_comfy
@@ -48,20 +49,20 @@ class RobustClassify(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, classifier: runtime.LoadedClassifier, image: Tensor, top_k: int) -> io.NodeOutput:
-        robust = classifier.model
+    def execute(cls, classifier: LoadedClassifier, image: Tensor, top_k: int) -> io.NodeOutput:
+        model = classifier.model
         images = images_from_comfy(image)
 
         def work(chunk: Tensor, _part: slice, _report: Callback) -> Tensor:
-            return classify(robust, chunk)
+            return classify(model, chunk)
 
-        probabilities = runtime.synthesize(classifier, images, 1, work).float()
-        top = probabilities.topk(min(top_k, len(robust.labels)))
+        probabilities = run_batch(classifier, images, work).float()
+        top = probabilities.topk(min(top_k, len(model.labels)))
         rankings = [
-            [(robust.labels[index], float(score)) for score, index in zip(scores, indices, strict=True)]
+            [(model.labels[index], float(score)) for score, index in zip(scores, indices, strict=True)]
             for scores, indices in zip(top.values, top.indices.tolist(), strict=True)
         ]
         labels = "\n".join(ranking[0][0] for ranking in rankings)
         scores = "\n\n".join("\n".join(f"{label}: {score:.3f}" for label, score in ranking) for ranking in rankings)
         charts = torch.stack([score_chart(ranking) for ranking in rankings])
-        return io.NodeOutput(labels, scores, runtime.to_intermediate(images_to_comfy(charts)))
+        return io.NodeOutput(labels, scores, to_intermediate(images_to_comfy(charts)))

@@ -10,12 +10,13 @@ from torch import Tensor
 from ..synthesis import region_features
 from ..synthesis.ascent import Callback
 from ..synthesis.mix import LARGEST_WEIGHT, SMALLEST_WEIGHT
-from . import runtime
+from .comfy.classifiers import LoadedClassifier
+from .comfy.execution import run_batch
 from .tensors import all_alike, images_from_comfy, mask_from_comfy, same_batch
 
 
 def strongest_features(
-    classifier: runtime.LoadedClassifier, image: Tensor, mask: Tensor | None, count: int
+    classifier: LoadedClassifier, image: Tensor, mask: Tensor | None, count: int
 ) -> list[tuple[int, float]]:
     """Features and their activations, the strongest first, the mean over a batch.
 
@@ -28,7 +29,7 @@ def strongest_features(
     Raises:
         ValueError: a mask that marks nothing.
     """
-    robust = classifier.model
+    model = classifier.model
     images = images_from_comfy(image)
     masks = None if mask is None else mask_from_comfy(mask, *images.shape[2:])
     if masks is None:
@@ -38,9 +39,9 @@ def strongest_features(
         raise ValueError("The mask of the region is empty: paint over what to take the features from.")
 
     def work(chunk: Tensor, part: slice, _report: Callback) -> Tensor:
-        return region_features(robust, chunk, masks[part].to(chunk))
+        return region_features(model, chunk, masks[part].to(chunk))
 
-    activations = runtime.synthesize(classifier, images, 1, work, together=all_alike(masks)).float().mean(0)
+    activations = run_batch(classifier, images, work, together=all_alike(masks)).float().mean(0)
     top = activations.topk(min(count, len(activations)))
     # As a weight, an activation must be one that an expression may have.
     strengths = top.values.clamp(SMALLEST_WEIGHT, LARGEST_WEIGHT)

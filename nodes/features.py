@@ -8,7 +8,8 @@ from torch import Tensor
 
 from ..synthesis import VISUALISE, visualise_features
 from ..synthesis.ascent import Callback
-from . import runtime
+from .comfy.classifiers import LoadedClassifier
+from .comfy.execution import run_batch, to_intermediate
 from .feature_finding import feature_text, strongest_features
 from .feature_sheet import feature_sheet
 from .sockets import CATEGORY, classifier_input
@@ -42,29 +43,29 @@ class RobustFeatures(io.ComfyNode):
                 ),
                 io.Image.Output(
                     "sheet",
-                    tooltip="What each feature looks like (a picture that climbs to it from noise), labelled with its "
-                    "number, its activation in the region, and the class it speaks for most.",
+                    tooltip="What each feature looks like (noise, changed until it shows the feature), labelled with "
+                    "its number, its activation in the region, and the class it speaks for most.",
                 ),
             ],
         )
 
     @classmethod
     def execute(
-        cls, classifier: runtime.LoadedClassifier, image: Tensor, count: int, mask: Tensor | None = None
+        cls, classifier: LoadedClassifier, image: Tensor, count: int, mask: Tensor | None = None
     ) -> io.NodeOutput:
-        robust = classifier.model
+        model = classifier.model
         found = strongest_features(classifier, image, mask, count)
         indices = [index for index, _ in found]
 
         def work(chunk: Tensor, part: slice, report: Callback) -> Tensor:
-            return visualise_features(robust, indices[part], callback=report, device=chunk.device)
+            return visualise_features(model, indices[part], callback=report, device=chunk.device)
 
-        places = torch.zeros(len(found), 3, robust.input_size, robust.input_size)
-        pictures = runtime.synthesize(classifier, places, VISUALISE.steps, work).float().cpu()
-        speaks_for = [robust.labels[row] for row in robust.feature_effects[:, indices].argmax(0).tolist()]
+        places = torch.zeros(len(found), 3, model.input_size, model.input_size)
+        pictures = run_batch(classifier, places, work, steps=VISUALISE.steps).float().cpu()
+        speaks_for = [model.labels[row] for row in model.feature_effects[:, indices].argmax(0).tolist()]
         captions = [
             (f"{index}  ({activation:.2f})", label)
             for (index, activation), label in zip(found, speaks_for, strict=True)
         ]
         sheet = feature_sheet(pictures, captions)[None]
-        return io.NodeOutput(feature_text(found), runtime.to_intermediate(images_to_comfy(sheet)))
+        return io.NodeOutput(feature_text(found), to_intermediate(images_to_comfy(sheet)))

@@ -9,7 +9,8 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..synthesis import fit_seeds, parse_class_expression, pictures_in, seed_size
-from . import runtime
+from .comfy.classifiers import LoadedClassifier
+from .comfy.folders import input_folder
 from .sockets import CATEGORY, RobustClassifierSocket, classifier_input, target_class_input
 from .tensors import images_from_comfy
 
@@ -54,7 +55,7 @@ class RobustFitSeeds(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, folder: str = "", **_others: object) -> object:
         # Other pictures may lie in the folder since the last run.
-        place = runtime.input_folder(folder) if folder.strip() else None
+        place = input_folder(folder) if folder.strip() else None
         if place is None or not place.is_dir():
             return folder
         return sorted((path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in place.iterdir())
@@ -62,21 +63,21 @@ class RobustFitSeeds(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        classifier: runtime.LoadedClassifier,
+        classifier: LoadedClassifier,
         image: Tensor | None = None,
         target_class: str = "",
         folder: str = "",
     ) -> io.NodeOutput:
-        robust = classifier.model
-        mix = parse_class_expression(target_class, robust.card.labels)
+        model = classifier.model
+        mix = parse_class_expression(target_class, model.card.labels)
         if len(mix.weights) != 1 or mix.weights[0][1] < 0:
             raise ValueError(f"'{target_class}' is not one class: seeds are fitted for one at a time.")
         if image is None and not folder.strip():
             raise ValueError("There are no pictures to fit seeds to: connect image, or name a folder.")
         with torch.inference_mode(False):
             if image is None or folder.strip():
-                images = pictures_in(runtime.input_folder(folder), *seed_size(robust.seeds, robust.input_size))
+                images = pictures_in(input_folder(folder), *seed_size(model.seeds, model.input_size))
             else:
                 images = images_from_comfy(image.clone())
-            seeds = fit_seeds(images, mix.weights[0][0], robust.seeds, robust.input_size)
-            return io.NodeOutput(replace(classifier, model=robust.with_seeds(seeds)))
+            seeds = fit_seeds(images, mix.weights[0][0], model.seeds, model.input_size)
+            return io.NodeOutput(replace(classifier, model=model.with_seeds(seeds)))

@@ -6,7 +6,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from . import runtime
+from .comfy.classifiers import classifier_choice, classifier_choices, load
 from .sockets import CATEGORY, RobustClassifierSocket
 
 
@@ -17,9 +17,9 @@ class RobustLoadClassifier(io.ComfyNode):
             node_id="RobustLoadClassifier",
             display_name="Load Robust Classifier",
             category=CATEGORY,
-            description="Loads an adversarially trained classifier, whose gradients the other nodes of this pack "
-            "climb. Three small ones ship with the pack and need no download; your own files and public ones from the "
-            "Hugging Face Hub are listed below them.",
+            description="Loads an adversarially trained classifier, which guides the other nodes of this pack by its "
+            "gradients. Three small ones ship with the pack and need no download; your own files and public ones "
+            "from the Hugging Face Hub are listed below them.",
             search_aliases=[
                 "robust model",
                 "adversarial classifier",
@@ -33,7 +33,7 @@ class RobustLoadClassifier(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "classifier",
-                    options=list(runtime.classifier_choices()),
+                    options=list(classifier_choices()),
                     tooltip="canvas: ten things and six scenes. seasons: summer and winter. styles: photo, art "
                     "painting, cartoon, sketch. Then your own .safetensors, .ckpt, .pt and .pth files in "
                     "ComfyUI/models/robust_classifiers (press R to see new ones). Then ImageNet classifiers with 1000 "
@@ -54,14 +54,14 @@ class RobustLoadClassifier(io.ComfyNode):
         # that was deleted after its conversion.
         try:
             if classifier is not None:
-                runtime.classifier_choice(classifier)
+                classifier_choice(classifier)
         except LookupError as error:
             return str(error.args[0])
         return True
 
     @classmethod
     def fingerprint_inputs(cls, classifier: str) -> Any:
-        choice = runtime.classifier_choices().get(classifier)
+        choice = classifier_choices().get(classifier)
         # What comes from the Hub is what its hash says, before and after it was downloaded.
         if choice is None or choice.path is None or choice.hub:
             return classifier
@@ -70,4 +70,4 @@ class RobustLoadClassifier(io.ComfyNode):
 
     @classmethod
     def execute(cls, classifier: str) -> io.NodeOutput:
-        return io.NodeOutput(runtime.load(runtime.classifier_choice(classifier)))
+        return io.NodeOutput(load(classifier_choice(classifier)))

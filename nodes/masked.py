@@ -1,4 +1,4 @@
-"""What the nodes that climb inside a mask have in common."""
+"""Run an operation inside a mask."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..synthesis import MaskedSettings
-from ..synthesis.ascent import Callback, through
-from ..synthesis.views import around
-from . import runtime
+from ..synthesis.ascent import Callback, on_full_images
+from ..synthesis.coarse_to_fine import Plan
+from .comfy.classifiers import LoadedClassifier
+from .comfy.execution import run_batch, to_intermediate
+from .comfy.status import show_status
 from .film import Film
 from .tensors import all_alike, images_from_comfy, images_to_comfy, mask_from_comfy, same_batch
 
@@ -20,28 +21,40 @@ MaskedWork = Callable[[Tensor, Tensor, slice, Callback], Tensor]
 
 
 def work_inside(
-    classifier: runtime.LoadedClassifier,
+    classifier: LoadedClassifier,
     image: Tensor,
     mask: Tensor,
-    settings: MaskedSettings,
+    plan: Callable[[Tensor], Plan],
     work: MaskedWork,
     animate: int,
 ) -> io.NodeOutput:
-    """Run work on an IMAGE and a MASK; where nothing is masked, say so and give the pictures back as they are."""
+    """Run work on an IMAGE and a MASK; with an empty mask, return the pictures as they are and say so.
+
+    Args:
+        classifier: the classifier that work uses.
+        image: IMAGE.
+        mask: MASK.
+        plan: gives the plan of work's ascent for masks `[B, 1, H, W]`.
+        work: see `MaskedWork`.
+        animate: how many steps lie between two frames; 0 for no film.
+    """
     film = Film(animate)
     images = images_from_comfy(image)
     masks = mask_from_comfy(mask, *images.shape[2:])
     if masks is None or not bool(masks.any()):
-        runtime.show_status("The mask is empty: nothing is painted over, so the picture is unchanged.")
-        unchanged = runtime.to_intermediate(images_to_comfy(images))
+        show_status("The mask is empty: nothing is painted over, so the picture is unchanged.")
+        unchanged = to_intermediate(images_to_comfy(images))
         return io.NodeOutput(unchanged, unchanged)
     images, masks = same_batch(images, masks)
 
     def on_device(chunk: Tensor, part: slice, report: Callback) -> Tensor:
         own = masks[part].to(chunk)
-        # What is enlarged from the classifier's view spills a little over the mask until the end.
-        return work(chunk, own, part, through(report, lambda now: torch.where(own == 0, chunk, now)))
+        return work(chunk, own, part, kept_outside(report, chunk, own))
 
-    steps = settings.all_steps(around(masks, classifier.model.input_size))
-    made = runtime.synthesize(classifier, images, steps, on_device, together=all_alike(masks), film=film)
+    made = run_batch(classifier, images, on_device, plan=plan(masks), together=all_alike(masks), film=film)
     return io.NodeOutput(images_to_comfy(made), film.to_comfy(made))
+
+
+def kept_outside(report: Callback, images: Tensor, masks: Tensor) -> Callback:
+    """A callback that sees the original images outside the masks: on the way, a change spills a little over them."""
+    return on_full_images(report, lambda now: torch.where(masks == 0, images, now))

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..synthesis import PAINT_PAPER, PAINT_PRESET, paint, parse_feature_expression
+from ..synthesis import PaintSettings, paint, paint_plan, parse_feature_expression, preset
 from ..synthesis.ascent import Callback
-from . import runtime
+from .comfy.classifiers import LoadedClassifier
+from .comfy.status import show_status
 from .feature_finding import feature_text, strongest_features
-from .film import animate_input, frames_output
 from .masked import work_inside
-from .presets import ascent_inputs, masked_inputs, preset_input, read_preset
-from .sockets import CATEGORY, classifier_input
+from .presets import PresetNode, preset_input, read_preset
+from .sockets import CATEGORY, animate_input, classifier_input, frames_output
 
-_PRESETS = {"paint": PAINT_PRESET, "paper": PAINT_PAPER}
-_FROM_REFERENCE = 3
+FROM_REFERENCE = 3
+"""How many features of a reference are painted."""
 
 
-class RobustActivationPaint(io.ComfyNode):
+class RobustActivationPaint(PresetNode):
+    CUSTOM_START: ClassVar[PaintSettings] = preset(PaintSettings, "paper").settings
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -44,8 +47,7 @@ class RobustActivationPaint(io.ComfyNode):
                     default="",
                     tooltip="What to paint: the number of a feature, or a mix (768:1, 675:0.5); a minus paints it "
                     "away. Find Features tells the numbers. Features are the units of the classifier's last layer but "
-                    "one. One that the picture does not show is switched off and has no gradient to climb; so here "
-                    "gradients pass the last activation unchanged (the paper's 'fake ReLU').",
+                    "one. They can be painted where the picture does not show them at all.",
                 ),
                 io.Float.Input(
                     "strength",
@@ -55,16 +57,11 @@ class RobustActivationPaint(io.ComfyNode):
                     step=0.05,
                     tooltip="How boldly: multiplies the length of the steps and how far the picture may go.",
                 ),
-                preset_input(
-                    {"paint": [], "paper": []},
-                    [*ascent_inputs(PAINT_PAPER), *masked_inputs(PAINT_PAPER)],
-                    "paint: few steps, then finer and finer detail in a large picture. paper: 140 steps, the "
-                    "surroundings held by a penalty.",
-                ),
+                preset_input(cls.CUSTOM_START),
                 io.Image.Input(
                     "reference",
                     optional=True,
-                    tooltip=f"Paint what is there, here: the {_FROM_REFERENCE} strongest features of this picture are "
+                    tooltip=f"Paint what is there, here: the {FROM_REFERENCE} strongest features of this picture are "
                     "painted, beside those written in feature, which may be empty then.",
                 ),
                 io.Mask.Input(
@@ -83,7 +80,7 @@ class RobustActivationPaint(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        classifier: runtime.LoadedClassifier,
+        classifier: LoadedClassifier,
         image: Tensor,
         mask: Tensor,
         feature: str,
@@ -93,24 +90,32 @@ class RobustActivationPaint(io.ComfyNode):
         reference_mask: Tensor | None = None,
         animate: int = 0,
     ) -> io.NodeOutput:
-        robust = classifier.model
-        settings = read_preset(preset, _PRESETS, PAINT_PAPER)
-        if reference is None and not feature.strip():
-            raise ValueError(
-                f"Write a feature (a number from 0 to {robust.feature_count - 1}), wire in what Find Features found, "
-                "or give a reference picture."
-            )
-        written = parse_feature_expression(feature, robust.feature_count) if feature.strip() else None
-        weights = torch.zeros(robust.feature_count)
-        if written is not None:
-            weights += written.vector(robust.feature_count)
-        if reference is not None:
-            found = strongest_features(classifier, reference, reference_mask, _FROM_REFERENCE)
-            runtime.show_status(f"Painting the features of the reference: {feature_text(found)}")
-            for index, activation in found:
-                weights[index] += activation
+        model = classifier.model
+        settings = read_preset(preset, cls.CUSTOM_START).settings
+        weights = _feature_weights(classifier, feature, reference, reference_mask)
 
         def work(chunk: Tensor, masks: Tensor, _part: slice, report: Callback) -> Tensor:
-            return paint(robust, chunk, masks, weights.to(chunk), strength, settings, report)
+            return paint(model, chunk, masks, weights.to(chunk), strength, settings, report)
 
-        return work_inside(classifier, image, mask, settings, work, animate)
+        plan = partial(paint_plan, model.input_size, settings=settings)
+        return work_inside(classifier, image, mask, plan, work, animate)
+
+
+def _feature_weights(
+    classifier: LoadedClassifier, feature: str, reference: Tensor | None, reference_mask: Tensor | None
+) -> Tensor:
+    """The weights `[F]` of the written features and of the strongest ones of a reference."""
+    count = classifier.model.feature_count
+    if reference is None and not feature.strip():
+        raise ValueError(
+            f"Write a feature (a number from 0 to {count - 1}), wire in what Find Features found, or give a reference "
+            "picture."
+        )
+    # The text is checked first, because the reference takes time.
+    weights = parse_feature_expression(feature, count).vector(count) if feature.strip() else torch.zeros(count)
+    if reference is not None:
+        found = strongest_features(classifier, reference, reference_mask, FROM_REFERENCE)
+        show_status(f"Painting the features of the reference: {feature_text(found)}")
+        for index, activation in found:
+            weights[index] += activation
+    return weights

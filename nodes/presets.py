@@ -1,131 +1,249 @@
-"""The preset choice of the climbing nodes, and the settings that its last option, custom, unfolds."""
+"""The preset choice of a node, and the settings that its last option, custom, unfolds."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, TypeVar
 
 from comfy_api.latest import io
 
-from ..synthesis import NORMS, OBJECTIVES, ClimbSettings, DetailedSettings, MaskedSettings
-from ..synthesis.objectives import ObjectiveName
+from ..synthesis.constraints import CONSTRAINTS
+from ..synthesis.objectives import OBJECTIVES
+from ..synthesis.presets import CUSTOM, Preset, presets, read_presets
+from ..synthesis.settings import OLD_CONSTRAINTS, OperationSettings
+from ..synthesis.tasks.inpaint import FILLS
+from .comfy.folders import presets_folder
 
-CUSTOM = "custom"
-Settings = TypeVar("Settings", bound=ClimbSettings)
+S = TypeVar("S", bound=OperationSettings)
 
 
-def preset_input(presets: Mapping[str, Sequence[io.Input]], custom: Sequence[io.Input], tooltip: str) -> io.Input:
-    """A choice of presets, each with inputs of its own, and `custom`."""
-    options = [io.DynamicCombo.Option(name, list(inputs)) for name, inputs in presets.items()]
-    options.append(io.DynamicCombo.Option(CUSTOM, list(custom)))
+class PresetNode(io.ComfyNode):
+    """A node with a preset choice."""
+
+    CUSTOM_START: ClassVar[OperationSettings]
+    """The settings that custom starts from."""
+
+    @classmethod
+    def fingerprint_inputs(cls, preset: dict[str, Any] | None = None, **_others: object) -> str:
+        # The user may have changed the file of a preset since the last run.
+        return repr(read_preset(preset, cls.CUSTOM_START))
+
+
+def preset_input(custom_start: OperationSettings) -> io.Input:
+    """The choice between the presets of an operation, the user's own, and `custom`."""
+    listed = _listed(type(custom_start))
+    options = [
+        io.DynamicCombo.Option(
+            preset.name, [SETTING_INPUTS[key](preset.settings.values()[key]) for key in preset.inputs]
+        )
+        for preset in listed.values()
+    ]
+    values = custom_start.values()
+    custom = [make(values[key]) for key, make in SETTING_INPUTS.items() if key in values]
+    summaries = [f"{preset.name}: {preset.summary.rstrip('.')}. " for preset in listed.values() if preset.summary]
     return io.DynamicCombo.Input(
-        "preset", options=options, tooltip=f"{tooltip} custom: set everything, starting from the paper's numbers."
+        "preset",
+        options=[*options, io.DynamicCombo.Option(CUSTOM, custom)],
+        tooltip=f"{''.join(summaries)}{CUSTOM}: set everything, starting from the paper's numbers.",
     )
 
 
-def read_preset(preset: dict[str, Any] | None, presets: Mapping[str, Settings], custom: Settings) -> Settings:
-    """The settings of a choice, with the values of its own inputs.
+def read_preset(chosen: Mapping[str, Any] | None, custom_start: S) -> Preset[S]:
+    """The chosen preset, with the values of its own inputs.
+
+    Args:
+        chosen: what ComfyUI makes of a preset input: the name under `preset`, and the values of its inputs; None for
+            a name that is not in the list.
+        custom_start: the settings for the values of `custom` that are not given.
 
     Raises:
-        ValueError: there is no such preset; ComfyUI drops a choice that does not exist, as a script may send, instead
-            of refusing it.
+        ValueError: there is no such preset, or a value is out of range.
     """
-    if preset is None:
-        raise ValueError(f"There is no such preset. There are: {', '.join([*presets, CUSTOM])}.")
-    values = dict(preset)
-    base = {**presets, CUSTOM: custom}[values.pop("preset")]
-    return type(base)(**{**vars(base), **values})
+    known = {**_listed(type(custom_start)), CUSTOM: Preset(CUSTOM, custom_start)}
+    if chosen is None or chosen["preset"] not in known:
+        raise ValueError(f"There is no such preset. There are: {', '.join(known)}.")
+    preset = known[chosen["preset"]]
+    own = {key: value for key, value in chosen.items() if key != "preset"}
+    return replace(preset, settings=type(custom_start).from_values(preset.settings.values() | own))
 
 
-def ascent_inputs(paper: ClimbSettings, objective: ObjectiveName | None = None) -> list[io.Input]:
-    """Steps, step size, ball, objective where there is a choice, decay and jitter, with the paper's defaults."""
-    objectives = [
-        io.Combo.Input(
-            "objective",
-            options=list(OBJECTIVES),
-            default=objective,
-            tooltip="logit: as much of the class as will go; bold. cross-entropy: until the classifier is sure, as in "
-            "the paper. margin: until the class is well ahead of the runner-up. logit + cross-entropy: bold, and sure.",
-        )
-    ]
-    return [
-        io.Int.Input("steps", default=paper.steps, min=1, max=2000, tooltip="How many gradient steps."),
-        io.Float.Input(
-            "step_size",
-            default=paper.step_size,
-            min=0.001,
-            max=100.0,
-            step=0.05,
-            tooltip="The length of a step. l2 and free: for a picture of 224 x 224, scaled to yours. linf: how far "
-            "every pixel value (0 to 1) moves; 0.01 is a good start.",
-        ),
-        io.Float.Input(
-            "epsilon",
-            default=paper.epsilon,
-            min=0.001,
-            max=1000.0,
-            step=0.5,
-            tooltip="How far the picture may go from its start. l2: the radius for a picture of 224 x 224, scaled to "
-            "yours. linf: the most a pixel value (0 to 1) may change; 0.1 is a good start. Not read by free.",
-        ),
-        io.Combo.Input(
-            "norm",
-            options=list(NORMS),
-            default=paper.norm,
-            tooltip="l2: a ball around the start, as in the paper. linf: each pixel value on its own leash. free: no "
-            "leash, l2 steps.",
-        ),
-        *(objectives if objective else []),
-        io.Float.Input(
-            "final_step",
-            default=paper.final_step,
-            min=0.0,
-            max=1.0,
-            step=0.05,
-            advanced=True,
-            tooltip="The last step's size as a share of the first's; it falls evenly between. 1: all steps the same.",
-        ),
-        io.Int.Input(
-            "jitter",
-            default=paper.jitter,
-            min=0,
-            max=8,
-            advanced=True,
-            tooltip="Pixels by which the classifier's view is shifted from step to step, against grid patterns.",
-        ),
-    ]
+def _listed(settings: type[S]) -> dict[str, Preset[S]]:
+    """The presets that a node offers, by name: the pack's, then the user's."""
+    every = {**presets(settings), **_of_the_user(settings)}
+    return {name: preset for name, preset in every.items() if not preset.hidden}
 
 
-def masked_inputs(paper: MaskedSettings) -> list[io.Input]:
-    """What a climb inside a mask can be told besides."""
-    return [
-        io.Int.Input(
-            "feather",
-            default=paper.feather,
-            min=0,
-            max=16,
-            tooltip="Over how many pixels, as the classifier sees them, the change fades in from the rim of the mask. "
-            "It fades inside the mask: outside nothing changes. 0: a hard edge.",
-        ),
-        io.Float.Input(
-            "penalty",
-            default=paper.penalty,
-            min=0.0,
-            max=100000.0,
-            step=1.0,
-            tooltip="The paper's lambda: while it climbs, the surroundings may change as well, at this price, and come "
-            "back as they were at the end. 0: they are held still.",
-        ),
-        detail_input(paper),
-    ]
+_read: dict[str, tuple[object, dict[str, Preset[Any]]]] = {}
+"""For each operation the state of the user's files when they were read, and their presets."""
 
 
-def detail_input(paper: DetailedSettings) -> io.Input:
+def _of_the_user(settings: type[S]) -> dict[str, Preset[S]]:
+    folder = presets_folder()
+    state = folder, [(path, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.json")) if path.is_file()]
+    # ComfyUI asks for the inputs many times: files are read, and complained of, once for each change.
+    if settings.operation not in _read or _read[settings.operation][0] != state:
+        _read[settings.operation] = state, read_presets(folder, settings)
+    return _read[settings.operation][1]
+
+
+class _Constraints(list[str]):
+    """The options of norm, among which the server finds the names of old workflows as well."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(OLD_CONSTRAINTS.get(str(name), name))
+
+
+def _steps(default: int) -> io.Input:
+    return io.Int.Input("steps", default=default, min=1, max=2000, tooltip="How many steps the picture is changed in.")
+
+
+def _step_size(default: float) -> io.Input:
+    return io.Float.Input(
+        "step_size",
+        default=default,
+        min=0.001,
+        max=100.0,
+        step=0.05,
+        tooltip="The length of a step. l2 and none: for a picture of 224 x 224, scaled to yours. linf: how far every "
+        "pixel value (0 to 1) moves; 0.01 is a good start.",
+    )
+
+
+def _epsilon(default: float) -> io.Input:
+    return io.Float.Input(
+        "epsilon",
+        default=default,
+        min=0.001,
+        max=1000.0,
+        step=0.5,
+        tooltip="How far the picture may go from its start. l2: the distance for a picture of 224 x 224, scaled to "
+        "yours. linf: the most a pixel value (0 to 1) may change; 0.1 is a good start. Not used by none.",
+    )
+
+
+def _norm(default: str) -> io.Input:
+    return io.Combo.Input(
+        "norm",
+        options=_Constraints(CONSTRAINTS),
+        default=default,
+        tooltip="What epsilon limits. l2: how far the picture as a whole goes from its start, as in the paper. linf: "
+        "how far each pixel value goes. none: there is no limit, and steps are as for l2.",
+    )
+
+
+def _objective(default: str) -> io.Input:
+    return io.Combo.Input(
+        "objective",
+        options=list(OBJECTIVES),
+        default=default,
+        tooltip="logit: as much of the class as will go; bold. cross-entropy: until the classifier is sure, as in "
+        "the paper. margin: until the class is well ahead of the runner-up. logit + cross-entropy: bold, and sure.",
+    )
+
+
+def _final_step(default: float) -> io.Input:
+    return io.Float.Input(
+        "final_step",
+        default=default,
+        min=0.0,
+        max=1.0,
+        step=0.05,
+        advanced=True,
+        tooltip="The last step's size as a share of the first's; it falls evenly between. 1: all steps the same.",
+    )
+
+
+def _jitter(default: int) -> io.Input:
+    return io.Int.Input(
+        "jitter",
+        default=default,
+        min=0,
+        max=8,
+        advanced=True,
+        tooltip="Pixels by which the classifier's view is shifted from step to step, against grid patterns.",
+    )
+
+
+def _noise(default: float) -> io.Input:
+    return io.Float.Input(
+        "noise",
+        default=default,
+        min=0.0,
+        max=1.0,
+        step=0.05,
+        advanced=True,
+        tooltip="How much photo-like noise is blended into the start, so that seeds give different pictures.",
+    )
+
+
+def _fill(default: str) -> io.Input:
+    return io.Combo.Input(
+        "fill",
+        options=list(FILLS),
+        default=default,
+        tooltip="What the hole shows at the start. surround: the colours around it, blurred into it. mean colour: "
+        "of what is visible, as in the paper. noise: photo-like noise; seeds give different pictures. class seed: "
+        "blurry blobs in the class's usual colours and layout; seeds give different pictures.",
+    )
+
+
+def _feather(default: int) -> io.Input:
+    return io.Int.Input(
+        "feather",
+        default=default,
+        min=0,
+        max=16,
+        tooltip="Over how many pixels, as the classifier sees them, the change fades in from the rim of the mask. "
+        "It fades inside the mask: outside nothing changes. 0: a hard edge.",
+    )
+
+
+def _penalty(default: float) -> io.Input:
+    return io.Float.Input(
+        "penalty",
+        default=default,
+        min=0.0,
+        max=100000.0,
+        step=1.0,
+        tooltip="The paper's lambda: on the way the surroundings may change as well, at this price, and come back as "
+        "they were at the end. 0: they are held still.",
+    )
+
+
+def _consistent(default: bool) -> io.Input:
+    return io.Boolean.Input(
+        "consistent",
+        default=default,
+        tooltip="Hold the result to the picture it came from: every block of pixels keeps its mean. Off: as in the "
+        "paper, only epsilon limits the change.",
+    )
+
+
+def _detail_steps(default: int) -> io.Input:
     return io.Int.Input(
         "detail_steps",
-        default=paper.detail_steps,
+        default=default,
         min=0,
         max=500,
         tooltip="In a picture larger than the classifier's own size: so many further steps at each finer resolution, "
         "looking at it in tiles. 0: only what the classifier sees at once.",
     )
+
+
+SETTING_INPUTS: Mapping[str, Callable[[Any], io.Input]] = {
+    "steps": _steps,
+    "step_size": _step_size,
+    "epsilon": _epsilon,
+    "norm": _norm,
+    "objective": _objective,
+    "final_step": _final_step,
+    "jitter": _jitter,
+    "noise": _noise,
+    "fill": _fill,
+    "feather": _feather,
+    "penalty": _penalty,
+    "consistent": _consistent,
+    "detail_steps": _detail_steps,
+}
+"""From a setting's key to its input with a default. The order is that of saved workflows: it must not change."""

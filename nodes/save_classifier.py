@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from comfy_api.latest import io, ui
 
-from . import runtime
+from .comfy.classifiers import LoadedClassifier, save
+from .comfy.status import show_status
 from .sockets import CATEGORY, classifier_input
 
 
@@ -32,8 +33,8 @@ class RobustSaveClassifier(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, classifier: runtime.LoadedClassifier, filename: str) -> io.NodeOutput:
-        place = runtime.save(classifier, filename)
-        message = f"Saved as {place.name}. Press R to see it in Load Robust Classifier."
-        runtime.show_status(message)
+    def execute(cls, classifier: LoadedClassifier, filename: str) -> io.NodeOutput:
+        path = save(classifier, filename)
+        message = f"Saved as {path.name}. Press R to see it in Load Robust Classifier."
+        show_status(message)
         return io.NodeOutput(ui=ui.PreviewText(message))

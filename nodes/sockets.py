@@ -1,8 +1,11 @@
-"""What several nodes have in common: the pack's own socket type, its category and its wording."""
+"""Inputs and outputs that several nodes share."""
 
 from __future__ import annotations
 
 from comfy_api.latest import io
+
+from ..models import RobustClassifier
+from ..synthesis import Mix, parse_class_expression
 
 CATEGORY = "robust synthesis"
 LARGEST_SEED = 0xFFFFFFFFFFFFFFFF
@@ -12,7 +15,7 @@ RobustClassifierSocket = io.Custom("ROBUST_CLASSIFIER")
 
 def classifier_input() -> io.Input:
     return RobustClassifierSocket.Input(
-        "classifier", tooltip="The robust classifier to climb, from Load Robust Classifier."
+        "classifier", tooltip="The robust classifier that guides the changes, from Load Robust Classifier."
     )
 
 
@@ -22,8 +25,19 @@ def target_class_input(tooltip: str, default: str = "church") -> io.Input:
 
 def guessable_class_input(guess: str) -> io.Input:
     return target_class_input(
-        f"The class to climb to: a name (church), a number, or a mix (sea:0.7, mountain:0.3). Empty: {guess}.", ""
+        f"The class to move towards: a name (church), a number, or a mix (sea:0.7, mountain:0.3). Empty: {guess}.", ""
     )
+
+
+def read_class(target_class: str, classifier: RobustClassifier, may_guess: bool = True) -> Mix | None:
+    """The classes of an expression; None for an empty one, where the classifier may guess.
+
+    Raises:
+        ExpressionError: the expression names no class of the classifier.
+    """
+    if may_guess and not target_class.strip():
+        return None
+    return parse_class_expression(target_class, classifier.card.labels)
 
 
 def seed_input(tooltip: str) -> io.Input:
@@ -31,5 +45,26 @@ def seed_input(tooltip: str) -> io.Input:
 
 
 def seeds_of_batch(seed: int, count: int) -> list[int]:
-    """One seed for each picture of a batch, so that picture 3 of a batch is seed + 3 made alone."""
+    """One seed for each picture of a batch: picture n uses seed + n."""
     return [(seed + index) % (LARGEST_SEED + 1) for index in range(count)]
+
+
+def animate_input() -> io.Input:
+    return io.Int.Input(
+        "animate",
+        default=0,
+        min=0,
+        max=2000,
+        optional=True,
+        advanced=True,
+        tooltip="For a film of how the picture comes about: the output frames gets a picture every so many steps (1: "
+        "at each). 0: no film.",
+    )
+
+
+def frames_output() -> io.Output:
+    return io.Image.Output(
+        "frames",
+        tooltip="The film that animate asks for, from the start to the result, one picture of the batch after the "
+        "other. Wire it into Create Video or Save Animated WEBP. Without animate: the result.",
+    )

@@ -1,4 +1,4 @@
-"""Between ComfyUI's tensors and the engine's: layout, channels, sizes, and clear words about bad input."""
+"""Convert ComfyUI's tensors to the engine's and back, and refuse those that cannot be used."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def images_to_comfy(images: Tensor) -> Tensor:
 
 
 def mask_from_comfy(mask: Tensor, height: int, width: int) -> Tensor | None:
-    """MASK `[B, H, W]` or `[H, W]`, any size -> `[B, 1, height, width]` in [0, 1]; None for "no mask".
+    """MASK `[B, H, W]` or `[H, W]`, any size -> `[B, 1, height, width]` in [0, 1]; None where there is no mask.
 
     Raises:
         ValueError: an empty mask, another number of dimensions, NaN or infinity.

@@ -9,9 +9,10 @@ from pathlib import Path
 from comfy_api.latest import io, ui
 
 from ..training import RECIPES
-from . import runtime
+from .comfy.folders import input_folder
 from .sockets import CATEGORY, RobustClassifierSocket
 from .tensors import images_to_comfy
+from .training_run import train_classifier
 
 
 class RobustTrainClassifier(io.ComfyNode):
@@ -76,7 +77,7 @@ class RobustTrainClassifier(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, folder: str | None = None, **others: object) -> object:
         # Other pictures may lie in the folder since the last run; None is a name that another node gives.
-        place = runtime.input_folder(folder or "")
+        place = input_folder(folder or "")
         inside = (Path(at) / name for at, _, names in os.walk(place, followlinks=True) for name in names)
         files = sorted(path for path in (place, *inside) if path.is_file())
         return folder, others, [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files]
@@ -86,5 +87,5 @@ class RobustTrainClassifier(io.ComfyNode):
         chosen = RECIPES[recipe]
         if epsilon:
             chosen = replace(chosen, attack=replace(chosen.attack, epsilon=epsilon))
-        classifier, samples = runtime.train_classifier(folder, chosen, epochs or None, name)
+        classifier, samples = train_classifier(folder, chosen, epochs or None, name)
         return io.NodeOutput(classifier, ui=ui.PreviewImage(images_to_comfy(samples), cls=cls))

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
-import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..synthesis import TRANSLATE_PAPER, TRANSLATE_PRESETS, parse_class_expression, translate
-from ..synthesis.ascent import Callback, through
-from ..synthesis.views import whole
-from . import runtime
-from .film import Film, animate_input, frames_output
-from .presets import ascent_inputs, detail_input, preset_input, read_preset
-from .sockets import CATEGORY, classifier_input, seed_input, seeds_of_batch, target_class_input
+from ..synthesis import TranslateSettings, preset, translate, translate_plan
+from ..synthesis.ascent import Callback
+from .comfy.classifiers import LoadedClassifier
+from .comfy.execution import run_batch
+from .film import Film
+from .masked import kept_outside
+from .presets import PresetNode, preset_input, read_preset
+from .sockets import (
+    CATEGORY,
+    animate_input,
+    classifier_input,
+    frames_output,
+    read_class,
+    seed_input,
+    seeds_of_batch,
+    target_class_input,
+)
 from .tensors import images_from_comfy, images_to_comfy, mask_from_comfy, same_batch
 
-_PAPER = TRANSLATE_PAPER["generate"]
 
+class RobustTranslate(PresetNode):
+    CUSTOM_START: ClassVar[TranslateSettings] = preset(TranslateSettings, "paper generate").settings
 
-class RobustTranslate(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -43,35 +52,16 @@ class RobustTranslate(io.ComfyNode):
                 io.Image.Input(
                     "image",
                     tooltip="Where to start: class seeds, photos, drawings; any size, any batch. Transparency is "
-                    "flattened onto white. A picture much larger or smaller than the classifier's own size climbs as "
-                    "a copy of that size, and the change is put back into the original at full resolution; generate "
-                    "and sketch go on to finer and finer copies.",
+                    "flattened onto white. A picture much larger or smaller than the classifier's own size is changed "
+                    "as a copy of that size, and the change is put back into the original at full resolution; "
+                    "generate and sketch go on to finer and finer copies.",
                 ),
                 target_class_input(
-                    "The class to climb to: a name (church), a number, a mix (sea:0.7, mountain:0.3), or one to leave "
-                    "(-street). Case, spaces and underscores do not matter; an unknown name is answered with the "
-                    "nearest ones. Empty with the preset refine: what the classifier itself sees."
+                    "The class to move towards: a name (church), a number, a mix (sea:0.7, mountain:0.3), or one to "
+                    "leave (-street). Case, spaces and underscores do not matter; an unknown name is answered with "
+                    "the nearest ones. Empty with the preset refine: what the classifier itself sees."
                 ),
-                preset_input(
-                    {name: [] for name in TRANSLATE_PRESETS},
-                    [
-                        *ascent_inputs(_PAPER, _PAPER.objective),
-                        io.Float.Input(
-                            "noise",
-                            default=_PAPER.noise,
-                            min=0.0,
-                            max=1.0,
-                            step=0.05,
-                            advanced=True,
-                            tooltip="How much photo-like noise is blended into the start, so that seeds give different "
-                            "pictures.",
-                        ),
-                        detail_input(_PAPER),
-                    ],
-                    "generate: few bold steps from a class seed. translate: a photo to another class, its "
-                    "composition kept. sketch: a drawing to a picture, its lines kept. refine: a slight push that "
-                    "leaves the picture what it is.",
-                ),
+                preset_input(cls.CUSTOM_START),
                 seed_input(
                     "Seeds the noise that the preset sketch, or custom with noise above 0, blends into the start; "
                     "picture n of a batch (from 0) uses seed + n. Without noise nothing is random, and the seed "
@@ -87,7 +77,7 @@ class RobustTranslate(io.ComfyNode):
                 animate_input(),
             ],
             outputs=[
-                io.Image.Output("image", tooltip="The pictures after the climb, at the size they came in."),
+                io.Image.Output("image", tooltip="The changed pictures, at the size they came in."),
                 frames_output(),
             ],
         )
@@ -95,7 +85,7 @@ class RobustTranslate(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        classifier: runtime.LoadedClassifier,
+        classifier: LoadedClassifier,
         image: Tensor,
         target_class: str,
         preset: dict[str, Any] | None = None,
@@ -103,22 +93,23 @@ class RobustTranslate(io.ComfyNode):
         mask: Tensor | None = None,
         animate: int = 0,
     ) -> io.NodeOutput:
-        settings = read_preset(preset, TRANSLATE_PRESETS, _PAPER)
-        own_guess = settings == TRANSLATE_PRESETS["refine"] and not target_class.strip()
-        mix = None if own_guess else parse_class_expression(target_class, classifier.model.card.labels)
+        model = classifier.model
+        chosen = read_preset(preset, cls.CUSTOM_START)
+        mix = read_class(target_class, model, chosen.guesses_class)
         images = images_from_comfy(image)
         masks = None if mask is None else mask_from_comfy(mask, *images.shape[2:])
         if masks is not None:
             images, masks = same_batch(images, masks)
-        random_seeds = seeds_of_batch(seed, len(images))
+        count, _, height, width = images.shape
+        random_seeds = seeds_of_batch(seed, count)
 
         def work(chunk: Tensor, part: slice, report: Callback) -> Tensor:
             own = None if masks is None else masks[part].to(chunk)
             if own is not None:
-                report = through(report, lambda now: torch.where(own == 0, chunk, now))
-            return translate(classifier.model, chunk, mix, settings, random_seeds[part], own, report)
+                report = kept_outside(report, chunk, own)
+            return translate(model, chunk, mix, chosen.settings, random_seeds[part], own, report)
 
         film = Film(animate)
-        steps = settings.all_steps(whole(images, classifier.model.input_size))
-        made = runtime.synthesize(classifier, images, steps, work, film=film)
+        plan = translate_plan(model.input_size, height, width, chosen.settings)
+        made = run_batch(classifier, images, work, plan=plan, film=film)
         return io.NodeOutput(images_to_comfy(made), film.to_comfy(made))

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..synthesis import FACTORS, UPSAMPLE_PAPER, UPSAMPLE_PRESET, parse_class_expression, upsample
+from ..synthesis import FACTORS, UpsampleSettings, preset, upsample, upsample_plan
 from ..synthesis.ascent import Callback
-from . import runtime
-from .film import Film, animate_input, frames_output
-from .presets import ascent_inputs, preset_input, read_preset
-from .sockets import CATEGORY, classifier_input, guessable_class_input
+from .comfy.classifiers import LoadedClassifier
+from .comfy.execution import refuse_beyond_memory, run_batch
+from .film import Film
+from .presets import PresetNode, preset_input, read_preset
+from .sockets import CATEGORY, animate_input, classifier_input, frames_output, guessable_class_input, read_class
 from .tensors import images_from_comfy, images_to_comfy
 
-_PRESETS = {"upsample": UPSAMPLE_PRESET, "paper": UPSAMPLE_PAPER}
 
+class RobustUpsample(PresetNode):
+    # The paper does not hold the result to its source; here whoever sets everything starts with it.
+    CUSTOM_START: ClassVar[UpsampleSettings] = replace(preset(UpsampleSettings, "paper").settings, consistent=True)
 
-class RobustUpsample(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
@@ -43,20 +46,7 @@ class RobustUpsample(io.ComfyNode):
                     tooltip="How many times as wide and high the result is.",
                 ),
                 guessable_class_input("what the classifier itself sees in the picture"),
-                preset_input(
-                    {"upsample": [], "paper": []},
-                    [
-                        *ascent_inputs(UPSAMPLE_PAPER, UPSAMPLE_PAPER.objective),
-                        io.Boolean.Input(
-                            "consistent",
-                            default=True,
-                            tooltip="Hold the result to the picture it came from: every block of pixels keeps its "
-                            "mean. Off: as in the paper, inside the ball alone.",
-                        ),
-                    ],
-                    "upsample: few steps, held to the picture it came from. paper: 40 steps in a ball around the "
-                    "blocky enlargement, seen at the classifier's own size.",
-                ),
+                preset_input(cls.CUSTOM_START),
                 animate_input(),
             ],
             outputs=[
@@ -68,23 +58,24 @@ class RobustUpsample(io.ComfyNode):
     @classmethod
     def execute(
         cls,
-        classifier: runtime.LoadedClassifier,
+        classifier: LoadedClassifier,
         image: Tensor,
         factor: int,
         target_class: str,
         preset: dict[str, Any] | None = None,
         animate: int = 0,
     ) -> io.NodeOutput:
-        robust = classifier.model
-        settings = read_preset(preset, _PRESETS, UPSAMPLE_PAPER)
-        mix = parse_class_expression(target_class, robust.card.labels) if target_class.strip() else None
+        model = classifier.model
+        settings = read_preset(preset, cls.CUSTOM_START).settings
+        mix = read_class(target_class, model)
         images = images_from_comfy(image)
         count, _, height, width = images.shape
-        runtime.refuse_beyond_memory(classifier, count, height * factor, width * factor)
+        refuse_beyond_memory(classifier, count, height * factor, width * factor)
 
         def work(chunk: Tensor, _part: slice, report: Callback) -> Tensor:
-            return upsample(robust, chunk, factor, mix, settings, report)
+            return upsample(model, chunk, factor, mix, settings, report)
 
         film = Film(animate)
-        made = runtime.synthesize(classifier, images, settings.steps, work, enlarged=factor, film=film)
+        plan = upsample_plan(model.input_size, height, width, factor, settings)
+        made = run_batch(classifier, images, work, plan=plan, enlarged=factor, film=film)
         return io.NodeOutput(images_to_comfy(made), film.to_comfy(made))

@@ -1,87 +1,55 @@
 """Image synthesis by gradient ascent on a robust classifier. Needs torch, not ComfyUI."""
 
-from .ascent import AscentSettings, ascend
-from .class_expression import parse_class_expression
-from .constraints import NORMS, Consistency, Constraint, composite
-from .feature_expression import parse_feature_expression
-from .mix import ExpressionError, Mix
-from .objectives import OBJECTIVES, class_loss, feature_loss, penalised
-from .picture_folder import pictures_in
-from .seeds import best_of, class_seeds, fit_seeds, natural_noise, photo_noise, seed_size
-from .settings import ClimbSettings, DetailedSettings
-from .surround import surround
-from .tasks import (
-    FACTORS,
-    FILLS,
-    INPAINT_PAPER,
-    INPAINT_PRESET,
-    PAINT_PAPER,
-    PAINT_PRESET,
-    TRANSLATE_PAPER,
-    TRANSLATE_PRESETS,
-    UPSAMPLE_PAPER,
-    UPSAMPLE_PRESET,
-    VISUALISE,
-    InpaintSettings,
-    MaskedSettings,
-    TranslateSettings,
-    UpsampleSettings,
-    classify,
-    inpaint,
-    paint,
-    region_features,
-    translate,
-    upsample,
-    visualise_features,
-)
-from .views import working_size
-
-__all__ = [
-    "FACTORS",
-    "FILLS",
-    "INPAINT_PAPER",
-    "INPAINT_PRESET",
-    "NORMS",
-    "OBJECTIVES",
-    "PAINT_PAPER",
-    "PAINT_PRESET",
-    "TRANSLATE_PAPER",
-    "TRANSLATE_PRESETS",
-    "UPSAMPLE_PAPER",
-    "UPSAMPLE_PRESET",
-    "VISUALISE",
-    "AscentSettings",
-    "ClimbSettings",
-    "Consistency",
-    "Constraint",
-    "DetailedSettings",
-    "ExpressionError",
-    "InpaintSettings",
-    "MaskedSettings",
-    "Mix",
-    "TranslateSettings",
-    "UpsampleSettings",
-    "ascend",
-    "best_of",
-    "class_loss",
-    "class_seeds",
-    "classify",
-    "composite",
-    "feature_loss",
-    "fit_seeds",
-    "inpaint",
-    "natural_noise",
-    "paint",
-    "parse_class_expression",
-    "parse_feature_expression",
-    "penalised",
-    "photo_noise",
-    "pictures_in",
-    "region_features",
-    "seed_size",
-    "surround",
-    "translate",
-    "upsample",
-    "visualise_features",
-    "working_size",
-]
+from .ascent import AscentSettings as AscentSettings
+from .ascent import ascend as ascend
+from .class_expression import parse_class_expression as parse_class_expression
+from .coarse_to_fine import Plan as Plan
+from .constraints import CONSTRAINTS as CONSTRAINTS
+from .constraints import Consistency as Consistency
+from .constraints import Constraint as Constraint
+from .constraints import composite as composite
+from .feature_expression import parse_feature_expression as parse_feature_expression
+from .figures import feature_sheet as feature_sheet
+from .figures import image_grid as image_grid
+from .figures import score_chart as score_chart
+from .mix import ExpressionError as ExpressionError
+from .mix import Mix as Mix
+from .objectives import OBJECTIVES as OBJECTIVES
+from .objectives import class_loss as class_loss
+from .objectives import feature_loss as feature_loss
+from .objectives import penalised as penalised
+from .picture_folder import pictures_in as pictures_in
+from .presets import Preset as Preset
+from .presets import preset as preset
+from .presets import presets as presets
+from .presets import read_presets as read_presets
+from .seeds import best_of as best_of
+from .seeds import class_seeds as class_seeds
+from .seeds import fit_seeds as fit_seeds
+from .seeds import natural_noise as natural_noise
+from .seeds import photo_noise as photo_noise
+from .seeds import seed_size as seed_size
+from .settings import DetailSettings as DetailSettings
+from .settings import MaskSettings as MaskSettings
+from .settings import OperationSettings as OperationSettings
+from .surround import surround as surround
+from .tasks.classify import classify as classify
+from .tasks.features import VISUALISE as VISUALISE
+from .tasks.features import region_features as region_features
+from .tasks.features import visualise_features as visualise_features
+from .tasks.generate import generate as generate
+from .tasks.inpaint import FILLS as FILLS
+from .tasks.inpaint import InpaintSettings as InpaintSettings
+from .tasks.inpaint import inpaint as inpaint
+from .tasks.inpaint import inpaint_plan as inpaint_plan
+from .tasks.paint import PaintSettings as PaintSettings
+from .tasks.paint import paint as paint
+from .tasks.paint import paint_plan as paint_plan
+from .tasks.translate import TranslateSettings as TranslateSettings
+from .tasks.translate import translate as translate
+from .tasks.translate import translate_plan as translate_plan
+from .tasks.upsample import FACTORS as FACTORS
+from .tasks.upsample import UpsampleSettings as UpsampleSettings
+from .tasks.upsample import upsample as upsample
+from .tasks.upsample import upsample_plan as upsample_plan
+from .views import working_size as working_size

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -12,37 +13,38 @@ from .constraints import Constraint, composite
 from .objectives import Loss
 
 Picture = Callable[[], Tensor]
-"""Gives pictures `[B, 3, H, W]`; asked seldom, because it may have to make them first."""
+"""Gives images `[B, 3, H, W]`. Computed on demand, because it can be expensive."""
 
 Callback = Callable[[int, Tensor, Picture], None]
-"""Called before each step with (step from 0, losses `[B]`, the pictures so far); may raise to stop the climb."""
+"""Called before each step with (step from 0, losses `[B]`, the images so far). It may raise to stop the ascent."""
+
+REFERENCE_SIDE = 224
+"""Height and width of the images that step sizes and epsilons are given for, as in the paper."""
 
 
-def through(callback: Callback, whole: Callable[[Tensor], Tensor]) -> Callback:
-    """A callback for a climb of pictures that stand for others: `whole` makes those of them."""
-    return lambda step, losses, picture: callback(step, losses, lambda: whole(picture()))
+def on_full_images(callback: Callback, to_full: Callable[[Tensor], Tensor]) -> Callback:
+    """A callback that sees full-resolution images: `to_full` maps the images of the ascent to them."""
+    return lambda step, losses, picture: callback(step, losses, lambda: to_full(picture()))
 
 
-def later(callback: Callback, before: int) -> Callback:
-    """A callback for a climb that goes on after some steps of others."""
-    return lambda step, losses, picture: callback(step + before, losses, picture)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class AscentSettings:
-    """How to climb. Step size and epsilon are in the norm of the constraint, for pictures of the size at hand."""
+    """Settings of an ascent.
+
+    Step size and epsilon are in the norm of the constraint, for an image of 224 x 224 pixels; see `at_size`.
+    """
 
     steps: int
     step_size: float
-    constraint: Constraint
+    constraint: Constraint = field(default_factory=lambda: Constraint("none"))
     final_step: float = 1.0
     """The last step's size as a share of the first's; between them the size falls linearly. 1: all the same."""
     jitter: int = 0
-    """The classifier sees the picture shifted by up to this many pixels, elsewhere at each step, so that its
-    strides leave no grid behind. The shifts are a fixed sequence: they depend on neither seed nor batch."""
+    """The network sees the image shifted by up to this many pixels, differently at each step, so that its strides
+    leave no grid. The shifts are a fixed sequence: they depend on neither seed nor batch."""
     keep_best: bool = True
-    """Return the iterate with the lowest loss, per picture, as the paper does; else the last one. With jitter an
-    iterate's loss is that of the view it was seen in."""
+    """Return the iterate with the lowest loss, per image, as the paper does; else the last one. With jitter the loss
+    of an iterate is that of the shifted image."""
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -54,6 +56,18 @@ class AscentSettings:
         if self.jitter < 0:
             raise ValueError(f"Jitter is {self.jitter}; it must be 0 or more.")
 
+    def at_size(self, height: int, width: int) -> AscentSettings:
+        """The same settings with step size and epsilon for an image of `height` x `width` pixels.
+
+        L2 lengths grow with the square root of the pixel count. `linf` lengths are pixel values, the same at every
+        size.
+        """
+        if self.constraint.name == "linf":
+            return self
+        scale = math.sqrt(height * width) / REFERENCE_SIDE
+        constraint = replace(self.constraint, epsilon=self.constraint.epsilon * scale)
+        return replace(self, step_size=self.step_size * scale, constraint=constraint)
+
 
 def ascend(
     start: Tensor,
@@ -63,26 +77,28 @@ def ascend(
     callback: Callback | None = None,
     scale: Tensor | None = None,
     projection: Callable[[Tensor], Tensor] | None = None,
+    initial: Tensor | None = None,
 ) -> Tensor:
     """Projected gradient descent of a loss over pictures (arXiv 1906.09453, section 3).
 
     `x <- project(x - step_size * direction(gradient))`, per picture; see `Constraint` for the two functions. Each
-    picture climbs on its own: what stands beside it in the batch makes no difference.
+    image is optimised on its own: the other images of the batch make no difference.
 
     Args:
         start: `[B, 3, H, W]` in [0, 1], float.
         loss: what to descend.
-        settings: how.
+        settings: step size and epsilon are for images of the size of `start` (see `AscentSettings.at_size`).
         mask: `[B, 1, H, W]` in [0, 1]: where the picture may change, and how much of the change shows.
         callback: see `Callback`.
         scale: `[B, 1, 1, 1]`: multiplies step size and epsilon of each picture.
-        projection: a further projection of the pictures after each step, into [0, 1].
+        projection: a further projection of the images after each step, into [0, 1].
+        initial: `[B, 3, H, W]`: where the ascent begins, inside the constraint around `start`; None: at `start`.
 
     Returns:
         Pictures like `start`, detached; bit for bit the start where the mask is 0.
     """
     start = start.detach()
-    free = start
+    free = start if initial is None else initial.detach()
     best, best_loss = start, torch.full((len(start),), torch.inf, device=start.device, dtype=start.dtype)
     for step in range(settings.steps):
         images = composite(start, free, mask)
@@ -128,7 +144,7 @@ def _shift(step: int, jitter: int) -> tuple[int, int]:
 
 def _shifted(images: Tensor, shift: tuple[int, int]) -> Tensor:
     down, right = shift
-    # Reflection shows the classifier plausible content where the shift uncovers an edge.
+    # Reflection gives the network plausible content where the shift uncovers an edge.
     pad = max(abs(down), abs(right))
     padded = torch.nn.functional.pad(images, (pad, pad, pad, pad), mode="reflect")
     return padded[:, :, pad - down : pad - down + images.shape[2], pad - right : pad - right + images.shape[3]]

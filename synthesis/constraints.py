@@ -1,4 +1,4 @@
-"""Where a picture may go: a ball around its start, always inside [0, 1], where the mask allows, true to its source."""
+"""What the images of an ascent are projected onto: a ball, [0, 1], a mask, consistency with a smaller image."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-NormName = Literal["l2", "linf", "free"]
+ConstraintName = Literal["l2", "linf", "none"]
+CONSTRAINTS: tuple[ConstraintName, ...] = get_args(ConstraintName)
 BACK_PROJECTIONS = 3
-NORMS: tuple[NormName, ...] = get_args(NormName)
 
 
 @dataclass(frozen=True)
 class Constraint:
-    """A ball around the start picture, and the steepest step in its norm (Madry et al., arXiv 1706.06083)."""
+    """A ball around the start image, and the steepest step in its norm (Madry et al., arXiv 1706.06083)."""
 
-    norm: NormName
+    name: ConstraintName
     """`l2`: steps of a given length, inside a ball of Euclidean radius epsilon. `linf`: every value moves by the
-    step size, at most epsilon away. `free`: steps as in `l2`, no ball."""
+    step size, at most epsilon away. `none`: steps as in `l2`, no ball."""
     epsilon: float = 0.0
-    """The radius: for `l2` of the whole picture, in pixel values (0 to 1); for `linf` of one pixel value."""
+    """The radius: for `l2` of the whole image, in pixel values (0 to 1); for `linf` of one pixel value. `none`
+    ignores it."""
 
     def __post_init__(self) -> None:
-        if self.norm not in NORMS:
-            raise ValueError(f"Unknown norm {self.norm!r}: choose one of {', '.join(NORMS)}.")
-        if self.norm != "free" and not 0 < self.epsilon < float("inf"):
-            raise ValueError(f"Epsilon is {self.epsilon}; it must be a number above 0 (or choose the norm 'free').")
+        if self.name not in CONSTRAINTS:
+            raise ValueError(f"Unknown constraint {self.name!r}: choose one of {', '.join(CONSTRAINTS)}.")
+        if self.name != "none" and not 0 < self.epsilon < float("inf"):
+            raise ValueError(
+                f"Epsilon is {self.epsilon}; it must be a number above 0 (or choose the constraint 'none')."
+            )
 
     def direction(self, gradient: Tensor) -> Tensor:
         """The unit step of steepest ascent for a gradient `[B, 3, H, W]`; zero where the gradient is zero."""
-        if self.norm == "linf":
+        if self.name == "linf":
             return gradient.sign()
         tiny = torch.finfo(gradient.dtype).tiny
         # Scaled to 1 first: the squares of very small or very large numbers are 0 or infinite.
@@ -46,13 +49,13 @@ class Constraint:
 
         `scale` `[B, 1, 1, 1]` multiplies the epsilon of each picture.
         """
-        if self.norm == "free":
+        if self.name == "none":
             return images.clamp(0, 1)
         change = images - start
         epsilon = torch.full_like(change[:, :1, :1, :1], self.epsilon)
         if scale is not None:
             epsilon = epsilon * scale
-        if self.norm == "linf":
+        if self.name == "linf":
             return (start + change.clamp(-epsilon, epsilon)).clamp(0, 1)
         length = change.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
         tiny = torch.finfo(length.dtype).tiny

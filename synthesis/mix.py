@@ -16,10 +16,15 @@ class ExpressionError(ValueError):
 
 @dataclass(frozen=True)
 class Mix:
-    """How much to climb towards each of some classes or features: positive weights attract, negative ones repel."""
+    """Weights of classes or features: an ascent raises those with a positive weight and lowers the others."""
 
     weights: tuple[tuple[int, float], ...]
     """Pairs of an index and its weight, each index once, no weight zero."""
+
+    @classmethod
+    def single(cls, index: int, weight: float = 1.0) -> Mix:
+        """A mix of one class or feature."""
+        return cls(((index, weight),))
 
     def vector(self, size: int) -> Tensor:
         """The weights as `[size]`, float32; what is not named has zero."""

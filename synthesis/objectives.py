@@ -1,4 +1,4 @@
-"""What to climb: losses of a picture, one number per picture of the batch, smaller is better."""
+"""Objectives of the ascent as losses: one number per image of the batch, smaller is better."""
 
 from __future__ import annotations
 
@@ -21,23 +21,28 @@ Loss = Callable[[Tensor], Tensor]
 """From images `[B, 3, H, W]` in [0, 1] to losses `[B]`."""
 
 
+def check_objective(objective: str) -> None:
+    """Raise ValueError for an unknown objective."""
+    if objective not in OBJECTIVES:
+        raise ValueError(f"Unknown objective {objective!r}: choose one of {', '.join(OBJECTIVES)}.")
+
+
 def class_loss(logits_of: See, weights: Tensor, objective: ObjectiveName) -> Loss:
     """The loss of pictures that should show a mix of classes.
 
     Args:
         logits_of: gives the logits: a classifier, as it is or seen in some way.
         weights: `[classes]`, or `[B, classes]` for a mix of its own for each picture; negative ones repel.
-        objective: `logit` climbs the weighted sum of the logits; `cross-entropy` is -log p of the classes that
-            attract (in proportion to their weights) and -log(1 - p) of those that repel; `margin` climbs the
-            weighted logits over the highest logit of a class that is not named; `logit + cross-entropy` adds
+        objective: `logit` maximises the weighted sum of the logits; `cross-entropy` is -log p of the classes that
+            attract (in proportion to their weights) and -log(1 - p) of those that repel; `margin` maximises
+            the weighted logits over the highest logit of a class that is not named; `logit + cross-entropy` adds
             `CE_WEIGHT` times the latter to the former: bold, and rivals go down while the classifier is not sure.
 
     Raises:
         ValueError: an unknown objective.
     """
+    check_objective(objective)
     of_logits = {"logit": _logit, "cross-entropy": _cross_entropy, "margin": _margin, "logit + cross-entropy": _both}
-    if objective not in of_logits:
-        raise ValueError(f"Unknown objective {objective!r}: choose one of {', '.join(of_logits)}.")
     measure = of_logits[objective]
     weights = torch.atleast_2d(weights)
     # Asked once: on a GPU each answer would wait for all that is under way.
@@ -53,11 +58,11 @@ def class_loss(logits_of: See, weights: Tensor, objective: ObjectiveName) -> Los
 def feature_loss(features_of: See, weights: Tensor) -> Loss:
     """The loss of pictures that should show features (arXiv 1906.09453, section 4.2).
 
-    Climbs the weighted sum of the penultimate features.
+    Maximises the weighted sum of the penultimate features.
 
     Args:
-        features_of: gives the features. Let gradients pass the last activation (see `NarrowResNet.feature_maps`):
-            a feature that a picture does not show has no gradient of its own to climb.
+        features_of: gives the features. Use `fake_relu` (see `ClassifierNetwork`): a feature that is
+            switched off in an image has a zero gradient otherwise.
         weights: `[F]`, or `[B, F]` for a mix of its own for each picture; negative ones repel.
     """
     weights = torch.atleast_2d(weights)

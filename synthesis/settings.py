@@ -1,68 +1,123 @@
-"""How to climb a picture of any size: what the settings of all operations have in common."""
+"""Settings of the operations, composed of parts, and their flat form in presets and in the nodes' inputs."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from typing_extensions import Self
 
 from .ascent import AscentSettings
-from .constraints import Constraint, NormName
-from .views import View
+from .constraints import Constraint
 
-REFERENCE_SIDE = 224
+VALUE_TYPES: Mapping[str, tuple[type, ...]] = {
+    "steps": (int,),
+    "step_size": (int, float),
+    "norm": (str,),
+    "epsilon": (int, float),
+    "final_step": (int, float),
+    "jitter": (int,),
+    "keep_best": (bool,),
+    "objective": (str,),
+    "noise": (int, float),
+    "detail_steps": (int,),
+    "feather": (int,),
+    "penalty": (int, float),
+    "fill": (str,),
+    "consistent": (bool,),
+}
+"""The flat values that there are: names of the nodes' inputs, keys of the presets."""
+ASCENT_KEYS = ("steps", "step_size", "final_step", "jitter", "keep_best")
+MASK_KEYS = ("feather", "penalty")
+# Workflows saved before version 0.2 name the missing constraint so.
+OLD_CONSTRAINTS = {"free": "none"}
+
+
+@dataclass(frozen=True)
+class DetailSettings:
+    """Detail finer than the classifier's input size."""
+
+    steps: int = 0
+    """Further steps at each finer level; 0: only the first level."""
+
+    def __post_init__(self) -> None:
+        if self.steps < 0:
+            raise ValueError(f"Detail steps is {self.steps}; it must be 0 or more.")
+
+
+@dataclass(frozen=True)
+class MaskSettings:
+    """How an ascent is held inside a mask."""
+
+    feather: int = 0
+    """Pixels of the level over which the change fades in from the edge of the mask, inside of it."""
+    penalty: float = 0.0
+    """The paper's lambda. Above 0 the pixels outside the mask are optimised too, and their mean squared change costs
+    this much; the result shows them unchanged all the same."""
+
+    def __post_init__(self) -> None:
+        if self.feather < 0:
+            raise ValueError(f"Feather is {self.feather}; it must be 0 or more.")
+        if not 0 <= self.penalty < float("inf"):
+            raise ValueError(f"The penalty is {self.penalty}; it must be a number from 0.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClimbSettings:
-    """Lengths for a picture of a known size.
+class OperationSettings:
+    """What the settings of all operations share; see `values` for their flat form."""
 
-    `l2` lengths (and the free norm's steps) are given for a picture of 224 x 224 pixels, as in the paper, and grow
-    with the square root of the pixel count. `linf` lengths are pixel values and mean the same at every size.
-    """
+    operation: ClassVar[str]
+    """The key of the operation's presets."""
+    ascent: AscentSettings
 
-    steps: int
-    step_size: float
-    norm: NormName
-    epsilon: float = 0.0
-    """The radius of the ball; not read when the norm is `free`."""
-    final_step: float = 1.0
-    jitter: int = 0
-    keep_best: bool = True
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> Self:
+        """Settings from flat values.
 
-    def __post_init__(self) -> None:
-        self.ascent(REFERENCE_SIDE, REFERENCE_SIDE)
+        Raises:
+            ValueError: a value that is missing, unknown, of another type or out of range.
+        """
+        names = {field.name for field in fields(cls)}
+        flat = {key: _checked(key, value) for key, value in values.items()}
+        norm = flat.pop("norm", "none")
+        parts: dict[str, Any] = {"ascent": {key: flat.pop(key) for key in ASCENT_KEYS if key in flat}}
+        parts["ascent"]["constraint"] = Constraint(OLD_CONSTRAINTS.get(norm, norm), flat.pop("epsilon", 0.0))
+        if "detail" in names and "detail_steps" in flat:
+            parts["detail"] = DetailSettings(flat.pop("detail_steps"))
+        if "mask" in names:
+            parts["mask"] = MaskSettings(**{key: flat.pop(key) for key in MASK_KEYS if key in flat})
+        unknown = set(flat) - names
+        if unknown:
+            raise ValueError(f"'{cls.operation}' has no setting {' or '.join(sorted(unknown))}.")
+        missing = {"steps", "step_size"} - set(parts["ascent"])
+        if missing:
+            raise ValueError(f"A preset of '{cls.operation}' needs {' and '.join(sorted(missing))}.")
+        parts["ascent"] = AscentSettings(**parts["ascent"])
+        try:
+            return cls(**parts, **flat)
+        except TypeError as error:
+            raise ValueError(f"A preset of '{cls.operation}' is not complete: {error}.") from error
 
-    def ascent(self, height: int, width: int) -> AscentSettings:
-        """The settings of the climb of a picture of `height` x `width` pixels."""
-        scale = 1.0 if self.norm == "linf" else math.sqrt(height * width) / REFERENCE_SIDE
-        return AscentSettings(
-            steps=self.steps,
-            step_size=self.step_size * scale,
-            constraint=Constraint(self.norm, self.epsilon * scale),
-            final_step=self.final_step,
-            jitter=self.jitter,
-            keep_best=self.keep_best,
-        )
+    def values(self) -> dict[str, Any]:
+        """The flat values, in the units of the parts: lengths for a 224 x 224 image."""
+        ascent = self.ascent
+        flat: dict[str, Any] = {key: getattr(ascent, key) for key in ASCENT_KEYS}
+        flat |= {"norm": ascent.constraint.name, "epsilon": ascent.constraint.epsilon}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, DetailSettings):
+                flat["detail_steps"] = value.steps
+            elif isinstance(value, MaskSettings):
+                flat |= {key: getattr(value, key) for key in MASK_KEYS}
+            elif field.name != "ascent":
+                flat[field.name] = value
+        return flat
 
 
-@dataclass(frozen=True, kw_only=True)
-class DetailedSettings(ClimbSettings):
-    """A climb that goes on, at finer resolutions, in what has more pixels than the classifier sees at once."""
-
-    detail_steps: int = 0
-    """So many further steps at each finer resolution."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.detail_steps < 0:
-            raise ValueError(f"Detail steps is {self.detail_steps}; it must be 0 or more.")
-
-    def all_steps(self, view: View) -> int:
-        """How many steps the climb of a view takes, with those for finer detail."""
-        return self.steps + self.detail_steps * len(view.finer())
-
-    def detail(self, view: View, input_size: int) -> AscentSettings:
-        """The settings of the climb of a finer view, which the classifier looks at in tiles of about its own size."""
-        # Tiles that lie elsewhere at each step leave no seams.
-        jitter = min(input_size // 2, min(view.size) - 1)
-        return replace(self, steps=self.detail_steps, jitter=jitter).ascent(*view.size)
+def _checked(key: str, value: Any) -> Any:
+    types = VALUE_TYPES.get(key)
+    # A bool is an int to Python, and not to a person.
+    if types is not None and (not isinstance(value, types) or (isinstance(value, bool) and bool not in types)):
+        raise ValueError(f"{key} is {value!r}; it must be a {' or '.join(kind.__name__ for kind in types)}.")
+    return value

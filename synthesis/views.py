@@ -1,9 +1,9 @@
-"""How a classifier looks at a picture that is not its own size.
+"""Geometry of what a classifier sees of an image that is not of its input size.
 
-Run on a larger picture as it is, a convolutional classifier sees a mosaic of small motifs. So the climb happens on a
-copy of about the classifier's own area, in the picture's own shape, and the *change* is put back at full resolution:
-what the climb leaves alone keeps every detail of the original. Where only a part may change, the copy shows that part
-and its surroundings. Finer detail than the copy can hold is added afterwards, looking at larger copies in tiles.
+On a larger image a convolutional classifier responds to many small motifs. So the ascent runs on a copy of about the
+classifier's input area, in the image's own aspect ratio, and the *change* is put back at full resolution: what the
+ascent leaves alone keeps every detail of the original. Where only a part may change, the copy shows that part and its
+surroundings. Detail finer than the copy is added afterwards, on larger copies that are seen in tiles.
 """
 
 from __future__ import annotations
@@ -57,10 +57,10 @@ def _interpolated(images: Tensor, size: tuple[int, int]) -> Tensor:
 
 @dataclass(frozen=True)
 class View:
-    """What the classifier sees of each picture of a batch: a rectangle, at the size it works at."""
+    """What the classifier sees of each image of a batch: a rectangle, resized."""
 
     boxes: tuple[tuple[int, int, int, int], ...]
-    """For each picture: top, left, height and width, in pixels."""
+    """For each image its top, left, height and width, in pixels; or one box for all."""
     size: tuple[int, int]
 
     def finer(self) -> list[View]:
@@ -77,14 +77,14 @@ class View:
         return torch.cat(
             [
                 resized(images[index : index + 1, :, top : top + height, left : left + width], self.size)
-                for index, (top, left, height, width) in enumerate(self.boxes)
+                for index, (top, left, height, width) in enumerate(self._boxes(len(images)))
             ]
         )
 
     def put_back(self, images: Tensor, before: Tensor, after: Tensor) -> Tensor:
         """`images` plus what changed between two versions of their view, enlarged; clamped to [0, 1]."""
         result = images.clone()
-        for index, (top, left, height, width) in enumerate(self.boxes):
+        for index, (top, left, height, width) in enumerate(self._boxes(len(images))):
             box = result[index : index + 1, :, top : top + height, left : left + width]
             if box.shape[2:] == self.size:
                 box.copy_(after[index : index + 1])
@@ -93,11 +93,13 @@ class View:
             box.add_(change).clamp_(0, 1)
         return result
 
+    def _boxes(self, count: int) -> tuple[tuple[int, int, int, int], ...]:
+        return self.boxes * count if len(self.boxes) == 1 else self.boxes
 
-def whole(images: Tensor, input_size: int) -> View:
-    """The view of all of each picture `[B, C, H, W]`."""
-    height, width = images.shape[2:]
-    return View(((0, 0, height, width),) * len(images), working_size(height, width, input_size))
+
+def whole(height: int, width: int, input_size: int) -> View:
+    """The view of all of each image of `height` x `width` pixels."""
+    return View(((0, 0, height, width),), working_size(height, width, input_size))
 
 
 def around(mask: Tensor, input_size: int) -> View:
@@ -108,7 +110,7 @@ def around(mask: Tensor, input_size: int) -> View:
     height, width = mask.shape[2:]
     native = input_size / math.sqrt(height * width)
     if native**-2 <= NATIVE_AREA[1]:
-        return whole(mask, input_size)
+        return whole(height, width, input_size)
     boxes = []
     for marked in mask[:, 0] > 0:
         rows, columns = (marked.any(axis).nonzero().flatten().tolist() for axis in (1, 0))

@@ -1,4 +1,4 @@
-"""Checkpoints with random weights, laid out exactly as the public ones are."""
+"""Checkpoints with random weights, in the layouts of the public ones."""
 
 from __future__ import annotations
 
@@ -12,13 +12,24 @@ from torch import Tensor, nn
 from robust_synthesis.models.architectures import build_network
 from robust_synthesis.models.network import ClassifierNetwork
 
-# What the `robustness` library's networks for CIFAR call differently.
+# torchvision's names -> those of the `robustness` library's CIFAR networks.
 CIFAR_NAMES = {"downsample": "shortcut", "fc.": "linear."}
+ONE_OF_EACH_FAMILY = [
+    "resnet18",
+    "resnet50",
+    "resnext50_32x4d",
+    "cifar_resnet18",
+    "vgg11_bn",
+    "densenet121",
+    "mobilenet_v2",
+    "mnasnet1_0",
+    "shufflenet_v2_x1_0",
+]
 MEAN, STD = (0.4717, 0.4499, 0.3837), (0.2600, 0.2516, 0.2575)
 
 
 def random_network(architecture: str, classes: int, seed: int = 0) -> ClassifierNetwork:
-    """A network with random weights, each channel of its batch norms another."""
+    """Build a network with random weights and batch norms that differ from channel to channel."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = build_network({"name": architecture}, classes).eval()
@@ -33,7 +44,7 @@ def random_network(architecture: str, classes: int, seed: int = 0) -> Classifier
 
 
 def robustness_state(network: nn.Module, *, cifar: bool = False, wrapped: bool = False) -> OrderedDict[str, Tensor]:
-    """The state of the `robustness` library's AttackerModel in a DataParallel."""
+    """Return the state dict of the `robustness` library's AttackerModel in a DataParallel."""
     state: OrderedDict[str, Tensor] = OrderedDict()
     mean, std = torch.tensor(MEAN)[:, None, None], torch.tensor(STD)[:, None, None]
     state["module.normalizer.new_mean"], state["module.normalizer.new_std"] = mean, std
@@ -42,8 +53,8 @@ def robustness_state(network: nn.Module, *, cifar: bool = False, wrapped: bool =
             state["module.attacker.normalize.new_mean"], state["module.attacker.normalize.new_std"] = mean, std
         for name, tensor in network.state_dict().items():
             if cifar:
-                for usual, foreign in CIFAR_NAMES.items():
-                    name = name.replace(usual, foreign)
+                for ours, theirs in CIFAR_NAMES.items():
+                    name = name.replace(ours, theirs)
             state[f"{owner}{'model.' if wrapped else ''}{name}"] = tensor
     return state
 
@@ -58,7 +69,7 @@ def write_robustness_checkpoint(
     wrapped: bool = False,
     seed: int = 0,
 ) -> nn.Module:
-    """Write a checkpoint as the `robustness` library does, with what training leaves in it; returns the network."""
+    """Write a training checkpoint as the `robustness` library does, and return its network."""
     network = random_network(architecture, classes, seed)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
     for parameter in network.parameters():

@@ -25,7 +25,7 @@ torch.set_num_threads(1)
 
 
 def _tiny_classifier(input_size: int = 32, classes: int = 3, activation: str = "silu") -> RobustClassifier:
-    """A random network of a few hundred weights: quick, and as unkind as any to climb."""
+    """A random network of a few hundred weights: quick, and its gradients are rough."""
     architecture = {
         "name": "narrow_resnet",
         "widths": [4, 6],

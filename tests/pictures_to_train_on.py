@@ -15,15 +15,15 @@ TINY = Recipe(
     architecture=ARCHITECTURE,
     input_size=24,
     attack=Attack("l2", 0.5, 2, 0.7),
-    pictures=400,
-    most_epochs=10,
+    samples_seen=400,
+    max_epochs=10,
     batch_size=16,
     learning_rate=1.0,
     ema_decay=0.8,
     crop_padding=2,
-    smallest_crop=0.8,
-    colour=0.1,
-    few_cut_mix=0.3,
+    min_crop_scale=0.8,
+    color_jitter=0.1,
+    small_data_cutmix_prob=0.3,
 )
 COLOURS = {"red": (200, 60, 50), "green": (60, 170, 70), "blue": (50, 80, 200)}
 

@@ -196,7 +196,7 @@ def test_a_step_has_its_length_however_small_or_large_the_gradient(norm: str, ma
 def test_a_picture_without_gradient_stays(tiny_classifier: Callable[..., RobustClassifier]) -> None:
     classifier = tiny_classifier(activation="relu")
     with torch.no_grad():
-        classifier.network.head.weight.zero_()
+        classifier.network.get_classifier().weight.zero_()
     start = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     loss = class_loss(classifier, torch.tensor([1.0, 0.0, 0.0]), "cross-entropy")
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tools.editor import find_chromium, saved_graph
-from tools.paths import ROOT
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium here")
 
@@ -195,13 +192,6 @@ def test_arrows_and_tab_take_another(seeded: Editor) -> None:
     expect(seeded.options.nth(1)).to_have_class("active")
     seeded.page.keyboard.press("Tab")
     assert seeded.value("RobustClassSeed") == second
-
-
-def test_a_click_takes_one(seeded: Editor) -> None:
-    seeded.open("RobustClassSeed")
-    seeded.options.filter(has_text="tench").click()
-    assert seeded.value("RobustClassSeed") == "tench"
-    expect(seeded.options).to_have_count(0)
 
 
 def test_opening_the_list_changes_nothing(seeded: Editor) -> None:
@@ -388,18 +378,6 @@ def test_the_list_works_at_any_zoom(editor: Editor, zoom: float) -> None:
     assert 0 <= box["y"] - under["y"] - under["height"] < 10
     editor.options.filter(has_text="parachute").click()
     assert editor.value("RobustClassSeed") == "parachute"
-
-
-@pytest.mark.parametrize("name", ["generate", "inpaint"])
-def test_a_workflow_keeps_its_values(editor: Editor, name: str) -> None:
-    graph = json.loads(Path(ROOT / "workflows" / f"{name}.json").read_text("utf-8"))
-    editor.page.evaluate("(graph) => app.loadGraphData(graph)", graph)
-    editor.page.wait_for_function("(count) => app.graph.nodes.length === count", arg=len(graph["nodes"]))
-
-    def values(nodes: list[dict[str, Any]]) -> dict[int, Any]:
-        return {node["id"]: node.get("widgets_values") or [] for node in nodes}
-
-    assert values(saved_graph(editor.page)["nodes"]) == values(graph["nodes"])
 
 
 def test_the_list_of_classifiers_says_where_they_are(seeded: Editor) -> None:

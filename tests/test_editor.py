@@ -34,14 +34,14 @@ NODES = {
     "RobustFitSeeds": "Fit Class Seeds",
     "RobustSaveClassifier": "Save Robust Classifier",
 }
-CLIMB = {"steps", "step_size", "epsilon", "norm", "final_step", "jitter"}
+LENGTHS = {"steps", "step_size", "epsilon", "norm", "final_step", "jitter"}
 MASKED = {"feather", "penalty", "detail_steps"}
 # The widgets that a choice of preset unfolds.
 SETTINGS: dict[str, dict[str, set[str]]] = {
-    "RobustTranslate": {"generate": set(), "sketch": set(), "custom": CLIMB | {"objective", "noise", "detail_steps"}},
-    "RobustInpaint": {"inpaint": {"fill"}, "paper": set(), "custom": CLIMB | MASKED | {"objective", "fill"}},
-    "RobustUpsample": {"upsample": set(), "paper": set(), "custom": CLIMB | {"objective", "consistent"}},
-    "RobustActivationPaint": {"paint": set(), "paper": set(), "custom": CLIMB | MASKED},
+    "RobustTranslate": {"generate": set(), "sketch": set(), "custom": LENGTHS | {"objective", "noise", "detail_steps"}},
+    "RobustInpaint": {"inpaint": {"fill"}, "paper": set(), "custom": LENGTHS | MASKED | {"objective", "fill"}},
+    "RobustUpsample": {"upsample": set(), "paper": set(), "custom": LENGTHS | {"objective", "consistent"}},
+    "RobustActivationPaint": {"paint": set(), "paper": set(), "custom": LENGTHS | MASKED},
 }
 
 
@@ -110,6 +110,42 @@ def test_only_the_custom_preset_shows_settings(page: Page, node: str) -> None:
     for preset, unfolded in SETTINGS[node].items():
         shown = page.evaluate(names, [node, preset])
         assert {name for name in shown if name.startswith("preset.")} == {f"preset.{name}" for name in unfolded}
+
+
+def test_a_workflow_keeps_the_old_name_of_no_limit(page: Page) -> None:
+    page.evaluate(
+        """() => {
+            app.graph.clear()
+            const node = app.graph.add(LiteGraph.createNode("RobustTranslate"))
+            const widget = (name) => node.widgets.find((widget) => widget.name === name)
+            widget("preset").value = "custom"
+            widget("preset.norm").value = "free"
+        }"""
+    )
+    load(page, saved_graph(page))
+    prompt = page.evaluate("async () => Object.values((await app.graphToPrompt()).output)[0].inputs")
+    assert prompt["preset"] == "custom"
+    assert prompt["preset.norm"] == "free"
+
+
+def test_refreshing_lists_a_new_preset_in_old_and_new_nodes(page: Page, server: ComfyServer) -> None:
+    names = "(node) => node.widgets.find(({ name }) => name === 'preset').options.values"
+    page.evaluate("() => { app.graph.clear(); app.graph.add(LiteGraph.createNode('RobustTranslate')) }")
+    file = server.base / "user" / "default" / "robust_synthesis" / "presets" / "editor.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    preset = {"steps": 3, "step_size": 1.0, "objective": "logit"}
+    file.write_text(json.dumps({"translate": {"gentle": preset}}), encoding="utf-8")
+    try:
+        page.evaluate("() => app.extensionManager.command.execute('Comfy.RefreshNodeDefinitions')")
+        page.wait_for_function(f"() => ({names})(app.graph.nodes[0]).includes('gentle')")
+        page.evaluate("() => app.graph.add(LiteGraph.createNode('RobustTranslate'))")
+        for index in range(2):
+            assert page.evaluate(f"(index) => ({names})(app.graph.nodes[index])", index)[-2:] == ["gentle", "custom"]
+        page.evaluate("() => { app.graph.nodes[0].widgets.find(({ name }) => name === 'preset').value = 'gentle' }")
+    finally:
+        file.unlink()
+    page.evaluate("() => app.extensionManager.command.execute('Comfy.RefreshNodeDefinitions')")
+    page.wait_for_function(f"() => !({names})(app.graph.nodes[0]).includes('gentle')")
 
 
 def test_a_template_is_opened_by_clicking_and_runs(page: Page, server: ComfyServer) -> None:

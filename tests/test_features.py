@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier
-from robust_synthesis.models.architectures import ACTIVATIONS
+from robust_synthesis.models.architectures.narrow_resnet import ACTIVATIONS
 from robust_synthesis.synthesis import (
     ExpressionError,
     natural_noise,
@@ -127,7 +127,7 @@ def test_a_feature_that_is_off_has_a_gradient_only_when_it_is_passed_through(
     with torch.no_grad():
         # The last norm of the network: so low that no picture switches the first feature on.
         classifier.network.get_submodule("layer2")[0].bn2.bias[0] -= 1000  # type: ignore[index]
-        classifier.network.head.weight[1] = torch.tensor([1.0, 0, 0, 0, 0, 0])
+        classifier.network.get_classifier().weight[1] = torch.tensor([1.0, 0, 0, 0, 0, 0])
     pictures = natural_noise(32, 32, range(2))
     assert (classifier.features(pictures)[:, 0] == 0).all()
     assert (classifier.features(pictures, fake_relu=True)[:, 0] == 0).all()

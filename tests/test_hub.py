@@ -1,4 +1,4 @@
-"""Downloads: the real client of the Hugging Face Hub against a Hub on this machine, and all that goes wrong."""
+"""Downloads with the real client of the Hugging Face Hub from a local server, and their failures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from huggingface_hub import constants, file_download
 
 from robust_synthesis.models.catalog import HubFile
 from robust_synthesis.models.hub import STAGING, DownloadError, download
-from tools.hub_server import COMMIT, REPOSITORY, Faults, HubServer
+from tests.hub_server import COMMIT, REPOSITORY, Faults, HubServer
 from tools.paths import ROOT
 
 NAME = "resnet18_l2_eps3.ckpt"
@@ -45,11 +45,11 @@ FILE = HubFile(
     sha256=SHA256,
 )
 UNKNOWN = dataclasses.replace(FILE, sha256=None)
-"""The catalogue has no SHA-256 of this one, so the Hub's counts."""
+"""The catalogue has no SHA-256 of this one, so the Hub's is used."""
 
 CHILD = """
 import json, sys, types
-# The pack's own doors import torch, which takes seconds.
+# The real __init__ modules import torch, which takes seconds.
 for name, path in (("robust_synthesis", sys.argv[1]), ("robust_synthesis.models", sys.argv[1] + "/models")):
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = [path]
@@ -67,17 +67,17 @@ except DownloadError as error:
 
 
 class Cancelled(BaseException):
-    """As ComfyUI's own, which is no Exception."""
+    """Not an Exception, like ComfyUI's own."""
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    """A Hub, and the client set to it as HF_ENDPOINT would when it is imported."""
+    """A local Hub, and the client configured for it as HF_ENDPOINT would on import."""
     with HubServer({NAME: CONTENT}) as server:
         template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        # Older clients took a copy.
+        # Older clients copied it.
         monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
         # The client waits a second before each of its own retries.
         monkeypatch.setattr(file_download, "time", SimpleNamespace(sleep=lambda _: None, time=time.time))
@@ -87,11 +87,11 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
 
 
 def ignore(done: int, total: int) -> None:
-    """Somebody who does not look."""
+    """A report that does nothing."""
 
 
 def child(folder: Path, file: HubFile = FILE, **environment: str) -> subprocess.Popen[str]:
-    """A download in a process of its own, whose environment alone says where the Hub is."""
+    """Start a download in its own process, which knows the Hub from its environment only."""
     clean = {name: value for name, value in os.environ.items() if not name.upper().startswith(("HF_", "HTTP", "NO_P"))}
     return subprocess.Popen(
         [sys.executable, "-c", CHILD, str(ROOT), json.dumps(dataclasses.asdict(file)), str(folder)],
@@ -103,7 +103,7 @@ def child(folder: Path, file: HubFile = FILE, **environment: str) -> subprocess.
 
 
 def fails(folder: Path, file: HubFile = FILE) -> str:
-    """Download, which must fail, say what to do, and leave the old file as it was."""
+    """Download, which must fail, say what to do, and keep the old file."""
     folder.mkdir(exist_ok=True)
     old = folder / NAME
     old.write_bytes(b"old")
@@ -117,7 +117,7 @@ def fails(folder: Path, file: HubFile = FILE) -> str:
 
 
 def parts(folder: Path) -> list[int]:
-    """How many bytes of unfinished downloads are kept."""
+    """Return the sizes of the unfinished downloads that are kept."""
     return [path.stat().st_size for path in (folder / STAGING).glob("*.part")]
 
 
@@ -131,14 +131,19 @@ def cancel_at(share: float) -> Callable[[int, int], None]:
 
 def test_a_file_is_downloaded_whole_and_nothing_else_is_left(hub: HubServer, tmp_path: Path) -> None:
     folder, usual = tmp_path / "models" / "robust_synthesis", constants.DOWNLOAD_CHUNK_SIZE
+    folder.mkdir(parents=True)
+    (folder / NAME).write_bytes(b"an older file")
     path = download(FILE, folder, ignore)
     assert path == folder / NAME
     assert path.read_bytes() == CONTENT
     assert parts(folder) == []
     assert [entry.name for entry in folder.iterdir() if not entry.name.startswith(".")] == [NAME]
     assert len(hub.downloads) == 1
-    # Other packs' downloads are as they were.
+    # Other packs' downloads keep their chunk size.
     assert usual == constants.DOWNLOAD_CHUNK_SIZE
+
+    download(FILE, folder, ignore)
+    assert len(hub.downloads) == 1, "it was downloaded again"
 
 
 def test_progress_grows_to_the_whole_in_the_callers_thread(hub: HubServer, tmp_path: Path) -> None:
@@ -163,29 +168,17 @@ def test_the_hubs_own_hash_counts_where_the_catalogue_has_none(tmp_path: Path) -
     assert download(UNKNOWN, tmp_path, ignore).read_bytes() == CONTENT
 
 
-@pytest.mark.usefixtures("hub")
-def test_a_new_file_takes_the_place_of_an_old_one(tmp_path: Path) -> None:
-    (tmp_path / NAME).write_bytes(b"old")
-    assert download(FILE, tmp_path, ignore).read_bytes() == CONTENT
-
-
-def test_a_file_that_is_there_is_not_downloaded_again(hub: HubServer, tmp_path: Path) -> None:
-    download(FILE, tmp_path, ignore)
-    download(FILE, tmp_path, ignore)
-    assert len(hub.downloads) == 1
-
-
 @pytest.mark.skipif(
     "proxies" in inspect.signature(file_download.http_get).parameters,
     reason="older clients leave a cut to the next run",
 )
-def test_the_client_goes_on_by_itself_after_one_cut(hub: HubServer, tmp_path: Path) -> None:
+def test_the_client_itself_resumes_after_one_cut(hub: HubServer, tmp_path: Path) -> None:
     hub.faults = Faults(cut=0.5, cuts=1)
     assert download(FILE, tmp_path, ignore).read_bytes() == CONTENT
     assert [request.range is None for request in hub.downloads] == [True, False]
 
 
-def test_what_came_before_a_cut_is_kept_and_gone_on_from(hub: HubServer, tmp_path: Path) -> None:
+def test_an_interrupted_download_is_resumed(hub: HubServer, tmp_path: Path) -> None:
     hub.faults.cut = 0.5
     message = fails(tmp_path)
     assert "the connection failed" in message
@@ -199,7 +192,7 @@ def test_what_came_before_a_cut_is_kept_and_gone_on_from(hub: HubServer, tmp_pat
     assert parts(tmp_path) == []
 
 
-def test_a_download_that_only_lacked_its_check_is_not_asked_for_again(hub: HubServer, tmp_path: Path) -> None:
+def test_a_complete_part_is_not_downloaded_again(hub: HubServer, tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         download(FILE, tmp_path, cancel_at(1.0))
     assert parts(tmp_path) == [len(CONTENT)]
@@ -217,7 +210,7 @@ def test_a_download_that_only_lacked_its_check_is_not_asked_for_again(hub: HubSe
     ],
     ids=["the catalogue's", "the Hub's", "the content"],
 )
-def test_a_wrong_hash_deletes_what_came(hub: HubServer, tmp_path: Path, file: HubFile, faults: Faults) -> None:
+def test_a_wrong_hash_deletes_the_part(hub: HubServer, tmp_path: Path, file: HubFile, faults: Faults) -> None:
     hub.faults = faults
     assert "its SHA-256 differs" in fails(tmp_path, file)
     assert parts(tmp_path) == []
@@ -226,7 +219,7 @@ def test_a_wrong_hash_deletes_what_came(hub: HubServer, tmp_path: Path, file: Hu
 
 
 def test_a_file_whose_hash_nobody_knows_is_refused(hub: HubServer, tmp_path: Path) -> None:
-    hub.large = False
+    hub.faults.small = True
     assert "neither the catalogue nor the Hub says what its SHA-256 is" in fails(tmp_path, UNKNOWN)
     assert hub.downloads == []
 
@@ -246,13 +239,13 @@ def test_a_refusal_is_explained(hub: HubServer, tmp_path: Path, status: int, wor
     assert words in fails(tmp_path)
 
 
-def test_a_web_page_in_the_files_place_is_recognised(hub: HubServer, tmp_path: Path) -> None:
+def test_a_web_page_instead_of_the_file_is_recognised(hub: HubServer, tmp_path: Path) -> None:
     hub.faults.page = True
     assert "a web page came in its place" in fails(tmp_path)
     assert parts(tmp_path) == []
 
 
-def test_an_answer_that_is_not_the_hubs_is_recognised(hub: HubServer, tmp_path: Path) -> None:
+def test_an_answer_of_another_server_is_recognised(hub: HubServer, tmp_path: Path) -> None:
     hub.faults.stranger = True
     assert "the answer did not come from the Hub" in fails(tmp_path)
 
@@ -262,7 +255,7 @@ def test_without_a_network_the_message_says_so(hub: HubServer, tmp_path: Path) -
     assert "the connection failed" in fails(tmp_path)
 
 
-def test_a_disk_that_fills_up_keeps_what_came(hub: HubServer, tmp_path: Path) -> None:
+def test_a_full_disk_keeps_the_part(hub: HubServer, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource", reason="file size limits are POSIX's")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
@@ -276,7 +269,9 @@ def test_a_disk_that_fills_up_keeps_what_came(hub: HubServer, tmp_path: Path) ->
     assert hub.downloads[-1].range is not None
 
 
-def test_too_little_free_space_is_seen_first(hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_free_space_is_noticed_before_the_download(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # Enough for the file, but not for its conversion.
     free = SimpleNamespace(free=len(CONTENT) + 1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: free)
@@ -320,7 +315,7 @@ def test_a_name_that_leads_elsewhere_is_refused(hub: HubServer, tmp_path: Path, 
     assert hub.requests == []
 
 
-def test_cancelling_in_the_middle_returns_at_once_and_goes_on_later(hub: HubServer, tmp_path: Path) -> None:
+def test_cancelling_returns_at_once_and_the_next_download_resumes(hub: HubServer, tmp_path: Path) -> None:
     hub.faults.hold = 0.5
     asked: list[float] = []
 
@@ -335,10 +330,10 @@ def test_cancelling_in_the_middle_returns_at_once_and_goes_on_later(hub: HubServ
     assert not (tmp_path / NAME).exists()
     [kept] = parts(tmp_path)
 
-    # What still comes for the cancelled download must not get into the file.
-    left_behind = [thread for thread in threading.enumerate() if thread.name == "robust-synthesis-download"]
+    # Data of the cancelled download must not be appended any more.
+    abandoned = [thread for thread in threading.enumerate() if thread.name == "robust-synthesis-download"]
     hub.go_on()
-    for thread in left_behind:
+    for thread in abandoned:
         thread.join(10)
         assert not thread.is_alive()
     assert parts(tmp_path) == [kept]
@@ -357,7 +352,7 @@ def test_cancelling_while_the_hub_does_not_answer(hub: HubServer, tmp_path: Path
 
 
 @pytest.mark.usefixtures("hub")
-def test_an_error_of_the_report_comes_through_as_it_is(tmp_path: Path) -> None:
+def test_an_error_of_the_report_is_passed_on(tmp_path: Path) -> None:
     def report(*_: int) -> None:
         raise OSError(28, "not the disk's")
 
@@ -387,7 +382,7 @@ def test_another_prompt_waits_and_can_be_cancelled(hub: HubServer, tmp_path: Pat
 def test_two_processes_download_once(tmp_path: Path) -> None:
     with HubServer({NAME: CONTENT}, faults=Faults(hold=0.5)) as hub:
         both = [child(tmp_path / "models", HF_ENDPOINT=hub.url) for _ in range(2)]
-        # Both see what has come: one downloads, and the other waits for it.
+        # Both report the same part: one downloads, and the other waits.
         for process in both:
             assert process.stdout is not None
             assert process.stdout.readline() == "half\n"
@@ -422,7 +417,7 @@ def test_a_mirror_gets_the_token_and_the_content_server_does_not(tmp_path: Path)
 
 def test_a_proxy_is_used(tmp_path: Path) -> None:
     with HubServer({NAME: CONTENT}) as hub:
-        # Nothing has this name, so only the proxy can answer.
+        # This name does not resolve, so only the proxy can answer.
         process = child(tmp_path / "models", HF_ENDPOINT="http://hub.invalid", HTTP_PROXY=hub.url, http_proxy=hub.url)
         _, error = process.communicate(timeout=30)
         assert process.returncode == 0, error

@@ -1,4 +1,4 @@
-"""Choosing a classifier of the Hub in the real ComfyUI: download, conversion, generation; and what goes wrong."""
+"""Choosing a classifier of the Hub in the real ComfyUI: download, conversion, generation, and failures."""
 
 from __future__ import annotations
 
@@ -13,19 +13,18 @@ import pytest
 from PIL import Image
 
 from tests.checkpoint_layouts import write_robustness_checkpoint
+from tests.hub_server import HubServer
 from tools.client import ComfyClient, Event, ExecutionError, InterruptedRunError, Prompt
-from tools.hub_server import HubServer
 from tools.server import ComfyServer
 
-# Of their files the catalogue has no hash: the Hub's own is what they are checked by.
+# The catalogue has no hash of these files, so the Hub's is used.
 LARGE, SMALL = "resnet50_l2_eps0.5", "shufflenet_l2_eps3"
 HASHED = "resnet50_l2_eps3"
-_TEXT = (3).to_bytes(4, "big")
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
-    """A Hub with random weights, laid out as the real ones."""
+    """A local Hub with random weights in the layout of the real ones."""
     folder = tmp_path_factory.mktemp("hub")
     write_robustness_checkpoint(folder / "large.ckpt", "resnet50", legacy=True)
     write_robustness_checkpoint(folder / "small.ckpt", "shufflenet_v2_x1_0", legacy=True)
@@ -56,28 +55,18 @@ def models(hub_comfyui: ComfyServer) -> Path:
 
 
 def generate(classifier: str, target: str, seed: int = 0) -> Prompt:
-    """What a beginner builds: everything else as the nodes have it."""
+    """Build the simplest prompt: the nodes' defaults, and one class."""
     start = {"target_class": target, "width": 0, "height": 0, "batch_size": 1, "seed": seed, "method": "automatic"}
-    climb = {"target_class": target, "preset": "generate", "seed": 0}
+    ascent = {"target_class": target, "preset": "generate", "seed": 0}
     return {
         "load": {"class_type": "RobustLoadClassifier", "inputs": {"classifier": classifier}},
         "start": {"class_type": "RobustClassSeed", "inputs": {"classifier": ["load", 0], **start}},
         "made": {
             "class_type": "RobustTranslate",
-            "inputs": {"classifier": ["load", 0], "image": ["start", 0], **climb},
+            "inputs": {"classifier": ["load", 0], "image": ["start", 0], **ascent},
         },
         "look": {"class_type": "PreviewImage", "inputs": {"images": ["made", 0]}},
     }
-
-
-def words(events: list[Event], node: str = "load") -> list[str]:
-    texts = []
-    for event in events:
-        if event.kind == "binary" and event.image.startswith(_TEXT):
-            length = int.from_bytes(event.image[4:8], "big")
-            if event.image[8 : 8 + length].decode() == node:
-                texts.append(event.image[8 + length :].decode())
-    return texts
 
 
 def answer(server: ComfyServer, path: str) -> Any:
@@ -94,17 +83,17 @@ def test_a_classifier_of_the_hub_is_downloaded_converted_and_generates(
     names = answer(hub_comfyui, f"classes?classifier={LARGE}")["classes"]
     assert len(names) == 1000
     assert names[0] == ["tench", "Tinca tinca"]
-    # Looking at the list has downloaded nothing.
+    # Listing the classes downloads nothing.
     assert not hub.requests
 
     result = client.run(generate(LARGE, "Granny Smith:0.7, macaw:0.3"))
 
     (file,) = result.images("temp")
     assert Image.open(io.BytesIO(client.view(file))).size == (224, 224)
-    told = words(result.events)
-    assert f"{LARGE}.ckpt is a resnet50 with 1000 classes, ImageNet's 1000 class names." in told[-1]
-    assert f"Converted to {LARGE}.safetensors: 51 MB instead of 205" in told[-1]
-    assert "no seeds for this class" in words(result.events, "start")[0]
+    status = result.messages("load")
+    assert f"{LARGE}.ckpt is a resnet50 with 1000 classes, ImageNet's 1000 class names." in status[-1]
+    assert f"Converted to {LARGE}.safetensors: 51 MB instead of 205" in status[-1]
+    assert "no seeds for this class" in result.messages("start")[0]
     states = [event.data["nodes"].get("load") for event in result.events if event.kind == "progress_state"]
     values = [state["value"] for state in states if state and state["max"] > 1e6]
     assert values == sorted(values)
@@ -127,7 +116,7 @@ def test_a_classifier_of_the_hub_is_downloaded_converted_and_generates(
 def failure(client: ComfyClient, prompt: Prompt) -> str:
     with pytest.raises(ExecutionError) as caught:
         client.run(prompt)
-    # The server goes on.
+    # The server still works.
     client.run(generate("canvas", "church", seed=abs(hash(str(prompt))) % 1000))
     message: str = caught.value.exception_message
     return message
@@ -141,14 +130,14 @@ def test_a_wrong_file_is_not_kept(hub: HubServer, client: ComfyClient, models: P
     assert not [path for path in models.glob(f"**/{HASHED}*") if path.suffix != ".lock"]
 
 
-def test_what_is_not_on_the_hub_is_said(client: ComfyClient, models: Path) -> None:
+def test_a_file_missing_on_the_hub_is_named(client: ComfyClient, models: Path) -> None:
     message = failure(client, generate("resnet18_l2_eps5", "zebra"))
     assert "there is no such file on the Hub" in message
     assert "by hand" in message
     assert not list(models.glob("resnet18*"))
 
 
-def test_a_cancelled_download_goes_on_where_it_stopped(hub: HubServer, client: ComfyClient, models: Path) -> None:
+def test_a_cancelled_download_is_resumed(hub: HubServer, client: ComfyClient, models: Path) -> None:
     hub.faults.hold = 0.5
     size, asked = len(hub.files[f"{SMALL}.ckpt"]), False
 

@@ -1,4 +1,4 @@
-"""Files that would run code if they were opened carelessly: each is refused, and none does."""
+"""Files that would run code if they were unpickled: each is refused, and none is run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import torch
 
-from robust_synthesis.models import CheckpointError, open_classifier
+from robust_synthesis.models import CheckpointError, load_classifier, open_classifier
 
 
 class Call:
-    """Pickles as a call of a function by its name, whatever module it is in."""
+    """Pickles as a call of a function."""
 
     def __init__(self, function: Callable[..., Any], *arguments: object) -> None:
         self.function = function
@@ -68,13 +68,13 @@ FUNCTIONS = {
 
 
 def streams(marker: Path) -> Iterator[tuple[str, bytes]]:
-    """Pickles that would make the marker, and others as bad."""
+    """Yield pickles that would create the marker, or do other harm."""
     for ((module, name), argument), (opcode, write) in itertools.product(FUNCTIONS.items(), OPCODES.items()):
         yield f"{module}.{name} by {opcode}", write(module, name, argument.format(marker))
 
 
 def nested(marker: Path) -> Iterator[tuple[str, Any]]:
-    """Objects that look like a checkpoint from outside."""
+    """Yield objects in the layout of a checkpoint."""
     import os
 
     call = Call(os.system, f"touch {marker}")
@@ -118,6 +118,8 @@ NAMES = [name for name, _ in streams(Path("marker"))]
 def refused(path: Path, marker: Path) -> str:
     with pytest.raises(CheckpointError) as raised:
         open_classifier(path)
+    with pytest.raises(CheckpointError):
+        load_classifier(path)
     assert path.name in str(raised.value)
     # torch's own advice is to load it unsafely.
     assert "weights_only" not in str(raised.value)

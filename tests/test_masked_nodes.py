@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 Brush = Callable[..., Tensor]
-CLIMB = {
+CUSTOM = {
     "preset": "custom",
     "steps": 2,
     "step_size": 4.0,
     "epsilon": 40.0,
-    "norm": "free",
+    "norm": "none",
     "final_step": 1.0,
     "jitter": 1,
     "feather": 1,
@@ -36,7 +36,7 @@ def classifier(pack: ModuleType) -> Any:
 @pytest.fixture
 def inpaint(pack: ModuleType, classifier: Any) -> Brush:
     def run(image: Tensor, mask: Tensor, target_class: str = "sea", seed: int = 0, **changes: Any) -> Tensor:
-        preset = CLIMB | {"objective": "logit", "fill": "surround"} | changes
+        preset = CUSTOM | {"objective": "logit", "fill": "surround"} | changes
         made: Tensor = pack.RobustInpaint.execute(classifier, image, mask, target_class, preset, seed).result[0]
         return made
 
@@ -48,7 +48,7 @@ def paint(pack: ModuleType, classifier: Any) -> Brush:
     def run(image: Tensor, mask: Tensor, feature: str = "60:1, 160:0.5", **changes: Any) -> Tensor:
         given = {name: changes.pop(name) for name in ("reference", "reference_mask") if name in changes}
         strength = changes.pop("strength", 1.0)
-        preset = CLIMB | changes
+        preset = CUSTOM | changes
         node = pack.RobustActivationPaint
         made: Tensor = node.execute(classifier, image, mask, feature, strength, preset, **given).result[0]
         return made
@@ -80,46 +80,6 @@ def islands(height: int, width: int) -> Tensor:
     mask[:, -1, -1] = 1
     mask[:, 0, : width // 8] = 0.5
     return mask
-
-
-MASKS: dict[str, tuple[tuple[int, int, int], Tensor]] = {
-    "wide": ((1, 180, 320), islands(180, 320)),
-    "odd": ((1, 53, 37), islands(53, 37)),
-    "a batch": ((16, 24, 20), islands(24, 20)),
-    "a mask of another size": ((1, 90, 130), islands(53, 37)),
-    "a mask for each": ((3, 40, 40), torch.cat([islands(40, 40), islands(40, 40).flip(1), islands(40, 40).flip(2)])),
-    "a picture for all masks": ((1, 40, 40), torch.cat([islands(40, 40), islands(40, 40).flip(2)])),
-    "without its batch": ((1, 40, 40), islands(40, 40)[0]),
-}
-
-
-@pytest.mark.parametrize("half", [False, True], ids=["single", "half"])
-@pytest.mark.parametrize(("shape", "mask"), MASKS.values(), ids=MASKS)
-def test_outside_of_the_mask_pictures_stay_bit_for_bit(
-    brush: Brush, shape: tuple[int, int, int], mask: Tensor, half: bool
-) -> None:
-    from robust_synthesis.nodes import tensors
-
-    image = noise(*shape, 3)
-    image = image.half() if half else image
-    before = image.clone()
-    made = brush(image, mask)
-    assert torch.equal(image, before), "what came in was changed in place"
-
-    fitted = tensors.mask_from_comfy(mask, *shape[1:])
-    assert fitted is not None
-    count = max(len(image), len(fitted))
-    outside = fitted.eq(0).expand(count, 3, -1, -1).permute(0, 2, 3, 1)
-    expected = image.float().expand(count, -1, -1, -1)
-    assert made.shape == expected.shape
-    assert made.dtype == torch.float32
-    assert 0 < float(outside.float().mean()) < 1
-    assert torch.equal(made[outside], expected[outside])
-    inside = (made != expected).any(3).flatten(1).sum(1)
-    assert bool((inside > 0).all()), "a picture has not changed at all"
-    assert made.isfinite().all()
-    assert made.min() >= 0
-    assert made.max() <= 1
 
 
 def test_what_the_hole_covers_is_not_looked_at(inpaint: Brush) -> None:
@@ -163,31 +123,9 @@ def test_a_picture_whose_own_mask_is_empty_is_the_one_that_stays(brush: Brush, s
     assert EMPTY not in said.text
 
 
-def test_masks_that_do_not_fit_the_batch_are_counted(brush: Brush) -> None:
-    with pytest.raises(ValueError, match="3 images and 2 masks"):
-        brush(noise(3, 20, 20, 3), torch.ones(2, 20, 20))
-
-
-def test_with_masks_of_their_own_each_picture_is_the_one_made_alone(brush: Brush) -> None:
-    image, mask = noise(3, 150, 130, 3), torch.zeros(3, 150, 130)
-    # Of different sizes and in different places, so that the views of them differ, and so does their finest detail.
-    mask[0, :20, :20] = 1
-    mask[1] = 1
-    mask[2, 60:150, 40:130] = 1
-    together = brush(image, mask)
-    for n in range(3):
-        assert torch.equal(together[n], brush(image[n : n + 1], mask[n : n + 1])[0])
-
-
-@pytest.mark.parametrize("fill", ["noise", "class seed"])
-def test_a_filling_by_chance_is_that_of_the_pictures_own_seed(inpaint: Brush, fill: str) -> None:
-    image, mask = noise(1, 40, 56, 3), islands(40, 56)
-    together = inpaint(image.repeat(3, 1, 1, 1), mask, seed=2**64 - 2, fill=fill, steps=1, feather=0)
-    # After the largest seed comes the smallest.
-    for n, seed in enumerate((2**64 - 2, 2**64 - 1, 0)):
-        alone = inpaint(image, mask, seed=seed, fill=fill, steps=1, feather=0)
-        torch.testing.assert_close(together[n : n + 1], alone, rtol=0, atol=1e-4)
-    assert (together[0] - together[1]).abs().max() > 0.05
+def test_a_typing_mistake_is_answered_though_there_is_nothing_to_paint(inpaint: Brush) -> None:
+    with pytest.raises(ValueError, match="Did you mean church"):
+        inpaint(noise(1, 40, 40, 3), PLACEHOLDER, "chruch")
 
 
 def test_the_fillings_without_chance_ignore_the_seed(inpaint: Brush) -> None:
@@ -197,7 +135,7 @@ def test_the_fillings_without_chance_ignore_the_seed(inpaint: Brush) -> None:
 
 
 @pytest.mark.parametrize("preset", ["inpaint", "paint"])
-def test_the_presets_climb_to_what_they_are_asked_for(pack: ModuleType, classifier: Any, preset: str) -> None:
+def test_the_presets_make_what_they_are_asked_for(pack: ModuleType, classifier: Any, preset: str) -> None:
     image, mask = noise(1, 96, 96, 3) * 0.2 + 0.4, torch.ones(1, 96, 96)
     if preset == "inpaint":
         made, _ = pack.RobustInpaint.execute(
@@ -213,30 +151,10 @@ def test_the_presets_climb_to_what_they_are_asked_for(pack: ModuleType, classifi
 def test_a_class_seed_filling_needs_seeds(pack: ModuleType, classifier: Any) -> None:
     from dataclasses import replace
 
-    bare = replace(classifier, robust=classifier.model.with_seeds(None))
+    bare = replace(classifier, model=classifier.model.with_seeds(None))
     preset = {"preset": "inpaint", "fill": "class seed"}
     with pytest.raises(ValueError, match=r"has no class seeds\. Choose another fill"):
         pack.RobustInpaint.execute(bare, noise(1, 40, 40, 3), torch.ones(1, 40, 40), "sea", preset, 0)
-
-
-def test_mistakes_are_answered_before_any_work(inpaint: Brush, paint: Brush) -> None:
-    image, mask = noise(1, 40, 40, 3), torch.ones(1, 40, 40)
-    for changes, words in (
-        ({"steps": 0}, "Steps is 0"),
-        ({"feather": -1}, "Feather is -1"),
-        ({"penalty": -1.0}, "The penalty is -1.0"),
-        ({"detail_steps": -1}, "Detail steps is -1"),
-    ):
-        for node in (inpaint, paint):
-            with pytest.raises(ValueError, match=words):
-                node(image, mask, **changes)
-    with pytest.raises(ValueError, match="Unknown fill 'mud'"):
-        inpaint(image, mask, fill="mud")
-    with pytest.raises(ValueError, match="Did you mean church"):
-        inpaint(image, mask, "chruch")
-    # A typing mistake is worth a word though there is nothing to paint.
-    with pytest.raises(ValueError, match="Did you mean church"):
-        inpaint(image, PLACEHOLDER, "chruch")
 
 
 def test_a_feature_that_does_not_exist_is_answered_with_the_range(paint: Brush, classifier: Any) -> None:
@@ -360,44 +278,9 @@ def test_three_brushes_in_a_row_keep_what_each_left_alone(paint: Brush) -> None:
     assert torch.equal(stages[-1][untouched], picture[untouched])
 
 
-@pytest.mark.parametrize(("height", "width"), [(4, 20000), (30, 20000), (20000, 9), (1, 500), (1, 1)])
-def test_a_strip_of_any_length_is_filled_painted_and_explained(
-    pack: ModuleType, classifier: Any, brush: Brush, height: int, width: int
-) -> None:
-    image, part = noise(1, height, width, 3), torch.zeros(1, height, width)
-    part[:, : max(height // 50, 1), : max(width // 50, 1)] = 1
-    for mask, detail_steps in ((part, 1), (torch.ones(1, 1, 1), 0)):
-        made = brush(image, mask, steps=1, detail_steps=detail_steps)
-        assert made.shape == image.shape
-        assert not torch.equal(made, image)
+def test_a_long_strip_is_filled_painted_and_explained(pack: ModuleType, classifier: Any, brush: Brush) -> None:
+    image, part = noise(1, 4, 20000, 3), torch.zeros(1, 4, 20000)
+    part[:, :1, :400] = 1
+    assert not torch.equal(brush(image, part, steps=1), image)
     features, _ = pack.RobustFeatures.execute(classifier, image, 1, part).result
     assert int(features.split(":")[0]) < classifier.model.feature_count
-
-
-def test_a_long_strip_is_painted_in_tiles(brush: Brush) -> None:
-    image = noise(1, 10, 3000, 3)
-    assert brush(image, torch.ones(1, 10, 3000), steps=1, detail_steps=1).shape == image.shape
-
-
-@pytest.mark.parametrize("at", [2, 8], ids=["at first", "in the detail"])
-def test_cancel_stops_a_climb(brush: Brush, at: int) -> None:
-    import comfy.model_management as mm
-    import comfy.utils
-
-    reports: list[tuple[int, int]] = []
-
-    def cancel(value: int, total: int, *_: object, **__: object) -> None:
-        reports.append((value, total))
-        if value >= at:
-            mm.interrupt_current_processing(True)
-
-    steps = {"steps": 500, "detail_steps": 0} if at == 2 else {"steps": 4, "detail_steps": 400}
-    comfy.utils.set_progress_bar_global_hook(cancel)
-    try:
-        with pytest.raises(mm.InterruptProcessingException):
-            brush(noise(1, 192, 192, 3), torch.ones(1, 192, 192), **steps)
-    finally:
-        comfy.utils.set_progress_bar_global_hook(None)
-    assert not mm.processing_interrupted()
-    assert [value >= at for value, _ in reports] == [False] * (len(reports) - 1) + [True]
-    assert reports[0] == (1, 500 if at == 2 else 404)

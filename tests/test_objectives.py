@@ -127,7 +127,7 @@ def test_loss_and_gradient_are_finite_at_extreme_logits(
 ) -> None:
     classifier = tiny_classifier()
     with torch.no_grad():
-        classifier.network.head.weight.mul_(scale)
+        classifier.network.get_classifier().weight.mul_(scale)
     pictures = natural_noise(32, 32, range(4)).requires_grad_()
 
     losses = class_loss(classifier, torch.tensor(mix), objective)(pictures)  # type: ignore[arg-type]

@@ -23,8 +23,7 @@ def loaded(pack: ModuleType) -> Any:
 @pytest.fixture(scope="module")
 def bare(loaded: Any) -> Any:
     """A classifier without class seeds, as those on the Hub."""
-    robust = RobustClassifier(loaded.model.network, loaded.model.card)
-    return replace(loaded, robust=robust)
+    return replace(loaded, model=RobustClassifier(loaded.model.network, loaded.model.card))
 
 
 def start(pack: ModuleType, classifier: Any, method: str = "automatic", **inputs: Any) -> Tensor:
@@ -66,8 +65,6 @@ def test_the_best_of_many_scores_higher(pack: ModuleType, loaded: Any, method: s
     one, best = (start(pack, loaded, method, batch_size=4, best_of=count) for count in (1, 16))
     assert (likely(best) >= likely(one) - 1e-4).all()
     assert likely(best).mean() > likely(one).mean() + 0.1
-    # Picture n of a batch is seed + n, here too.
-    torch.testing.assert_close(best[2:3], start(pack, loaded, method, batch_size=1, seed=7, best_of=16))
 
 
 def test_seeds_are_fitted_to_a_folder(pack: ModuleType, bare: Any) -> None:

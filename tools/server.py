@@ -12,27 +12,30 @@ import tempfile
 import time
 import urllib.error
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from .base import make_base
 from .client import ComfyClient
 from .comfyui import locate
 from .errors import ToolError
-from .processes import tail
+from .paths import BASE, ROOT
+from .processes import tail, timed
 
+PACK = "robust-synthesis"
+_START_SECONDS = 300
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
+@dataclass(frozen=True)
 class ComfyServer:
     """A running ComfyUI. Make one with `ComfyServer.start(...)`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], url: str, base: Path, log: Path) -> None:
-        self.process = process
-        self.url = url
-        self.base = base
-        self.log = log
+    process: subprocess.Popen[bytes]
+    url: str
+    base: Path
+    log: Path
 
     @classmethod
     @contextlib.contextmanager
@@ -43,23 +46,25 @@ class ComfyServer:
         *,
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
+        pack: Path = ROOT,
         port: int | None = None,
-        timeout: float = 300,
     ) -> Iterator[ComfyServer]:
         """Start ComfyUI on 127.0.0.1, wait until it answers, and stop it at the end of the block.
 
         Args:
-            base: ComfyUI's base directory; made, with this pack in it, where it does not exist.
+            base: ComfyUI's base directory, so that a user's own stays untouched; made where it does not exist.
             log: the file that gets what the server prints.
             arguments: further command-line arguments for ComfyUI.
             environment: variables that it gets besides this process's own.
+            pack: the folder that is linked into it as this pack.
             port: the port to listen on; a free one if None.
-            timeout: seconds until a server that does not answer is given up.
 
         Raises:
             ToolError: the server ended or did not answer in time.
         """
-        make_base(base)
+        for folder in ("custom_nodes", "input", "models", "output", "user"):
+            (base / folder).mkdir(parents=True, exist_ok=True)
+        link(base / "custom_nodes" / PACK, pack)
         log.parent.mkdir(parents=True, exist_ok=True)
         port = port or free_port()
         # A scratch folder of its own: ComfyUI empties its temp folder at both ends, under the feet of any
@@ -68,16 +73,16 @@ class ComfyServer:
             command = [sys.executable, str(locate() / "main.py"), *_flags(base, port, scratch), *arguments]
             with log.open("wb") as output, _running(command, output.fileno(), environment or {}) as process:
                 server = cls(process, f"http://127.0.0.1:{port}", base, log)
-                server._await_answer(timeout)
+                server._await_answer()
                 yield server
 
     def log_text(self) -> str:
         """What the server has printed so far, without colours."""
         return _COLOURS.sub("", self.log.read_text("utf-8", "replace"))
 
-    def _await_answer(self, timeout: float) -> None:
+    def _await_answer(self) -> None:
         client = ComfyClient(self.url)
-        give_up = time.monotonic() + timeout
+        give_up = time.monotonic() + _START_SECONDS
         while True:
             with contextlib.suppress(urllib.error.URLError, ConnectionError):
                 client.system_stats()
@@ -85,6 +90,33 @@ class ComfyServer:
             if self.process.poll() is not None or time.monotonic() > give_up:
                 raise ToolError(f"ComfyUI did not start. The end of {self.log}:\n{tail(self.log_text())}")
             time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def server_for_person(log: Path, output: Path, port: int | None = None) -> Iterator[ComfyServer]:
+    """A server in the base directory of the commands, which prints how long it took to start."""
+    # The server writes where the pictures belong: its numbering then knows what is there already.
+    server = ComfyServer.start(BASE, log, arguments=[f"--output-directory={output.absolute()}"], port=port)
+    with contextlib.ExitStack() as stack:
+        with timed("Starting ComfyUI"):
+            running = stack.enter_context(server)
+        yield running
+
+
+def link(place: Path, target: Path) -> None:
+    """Let the folder `target` appear at `place` as well."""
+    # lexists, because a link whose target has moved away does not "exist" but is in the way.
+    if os.path.lexists(place):
+        if place.resolve() == target.resolve():
+            return
+        place.unlink()
+    if sys.platform == "win32":
+        # A symbolic link needs administrator rights there, a junction does not.
+        import _winapi
+
+        _winapi.CreateJunction(str(target), str(place))
+    else:
+        place.symlink_to(target, target_is_directory=True)
 
 
 def free_port(preferred: int = 0) -> int:
@@ -124,19 +156,15 @@ def _running(command: list[str], output: int, environment: Mapping[str, str]) ->
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    # Children too: on Windows the Python of a virtual environment only starts the real one.
-    children: list[psutil.Process] = []
+    family: list[psutil.Process] = []
     with contextlib.suppress(psutil.NoSuchProcess):
-        children = psutil.Process(process.pid).children(recursive=True)
-    process.terminate()
-    for child in children:
+        # Children too: on Windows the Python of a virtual environment only starts the real one.
+        server = psutil.Process(process.pid)
+        family = [*server.children(recursive=True), server]
+    for member in family:
         with contextlib.suppress(psutil.NoSuchProcess):
-            child.terminate()
-    try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for survivor in psutil.wait_procs(children, timeout=10)[1]:
+            member.terminate()
+    for survivor in psutil.wait_procs(family, timeout=10)[1]:
         with contextlib.suppress(psutil.NoSuchProcess):
             survivor.kill()
+    process.wait()

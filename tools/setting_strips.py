@@ -1,30 +1,22 @@
-"""Makes the strips of the help pages, which show what each setting does: `.venv/bin/python -m tools.setting_strips`."""
+"""Makes the strips of the help pages, which show what each setting does: `python -m tools.setting_strips`."""
 
 from __future__ import annotations
 
-import runpy
-import sys
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from functools import cache, partial
-from typing import Any
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import torch
-from PIL import Image
 from torch import Tensor
+from torchvision.transforms.functional import resize
 
-from robust_synthesis.benchmarks.large import ways
-from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
 from robust_synthesis.synthesis import (
-    INPAINT_PAPER,
-    INPAINT_PRESET,
-    PAINT_PAPER,
-    PAINT_PRESET,
-    TRANSLATE_PAPER,
-    TRANSLATE_PRESETS,
-    UPSAMPLE_PAPER,
-    UPSAMPLE_PRESET,
-    ClimbSettings,
+    InpaintSettings,
+    PaintSettings,
+    TranslateSettings,
+    UpsampleSettings,
     class_seeds,
     fit_seeds,
     inpaint,
@@ -33,326 +25,234 @@ from robust_synthesis.synthesis import (
     parse_feature_expression,
     photo_noise,
     region_features,
-    translate,
     upsample,
-    visualise_features,
 )
+from robust_synthesis.synthesis.objectives import OBJECTIVES
+from robust_synthesis.synthesis.presets import preset
+from robust_synthesis.synthesis.settings import OperationSettings
 
-from .paths import ROOT
-from .pictures import ASSETS, HELP, Tile, image, read, sheet
+from .pictures import HELP, Tile, asset, channel, classifier, image, save, seed, translated
 
 Box = tuple[int, int, int, int]
 Row = list[Tile]
-HOLE: Box = (276, 30, 476, 230)
-LAKE: Box = (128, 128, 384, 384)
-WAVES = "107:1, 366:0.5"
+Sheets = dict[str, list[Row]]
+"""Rows of tiles, by the name of the picture that they become."""
+S = TypeVar("S", bound=OperationSettings)
 
 
-@cache
-def classifier(name: str) -> RobustClassifier:
-    return load_classifier(bundled_classifiers()[name])
+def tile(caption: str, images: Tensor, box: Box | None = None) -> Tile:
+    """The first of some pictures, or a part of it."""
+    return caption, image(images, box)
 
 
-def tile(caption: str, made: Tensor, box: Box | None = None) -> Tile:
-    """A captioned part of the first of some pictures."""
-    whole = image(made[0])
-    return caption, whole.crop(box) if box else whole
+@dataclass(frozen=True)
+class Strips(Generic[S]):
+    """Makes rows over the values of one setting."""
+
+    make: Callable[[S], Tensor]
+    settings: S
+    box: Box | None = None
+
+    def __call__(self, key: str, *values: Any, **others: Any) -> Row:
+        """One tile a value, with other settings changed as well; keys as in a file of presets."""
+        row = []
+        for value in values:
+            settings = type(self.settings).from_values({**self.settings.values(), **others, key: value})
+            # The name of an objective may fill a line alone.
+            caption = f"{key} {value}" if len(str(value)) < 16 else str(value)
+            row.append(tile(caption, self.make(settings), self.box))
+        return row
+
+    def ascent(self, step_sizes: tuple[float, ...]) -> list[Row]:
+        """The settings that unconstrained ascents of few steps have in common."""
+        return [
+            self("step_size", *step_sizes),
+            self("epsilon", 5.0, 10.0, 20.0, 60.0, norm="l2"),
+            self("norm", "none", "l2", epsilon=20.0) + self("norm", "linf", epsilon=0.15, step_size=0.02),
+            self("final_step", 0.0, 0.2, 0.5, 1.0),
+        ]
+
+    def masked(self) -> list[Row]:
+        """The settings of an ascent inside a mask."""
+        return [
+            self("jitter", 0, 1, 2, 8, detail_steps=0),
+            self("feather", 0, 3, 8, 16),
+            self("detail_steps", 0, 4, 8, 24),
+        ]
 
 
-def strip(
-    name: str, values: Iterable[Any], settings: ClimbSettings, make: Callable[[Any], Tensor], box: Box | None = None
-) -> Row:
-    """A row of tiles over the values of one setting."""
-    # The name of an objective may fill a line alone.
-    return [
-        tile(f"{name} {value}" if len(str(value)) < 16 else value, make(replace(settings, **{name: value})), box)
-        for value in values
-    ]
+def inpaint_sheets() -> Sheets:
+    canvas, photo, hole = classifier("canvas"), asset("mountain-hole"), 1 - channel("mountain-hole", 3)
+    box = (276, 30, 476, 230)
+    default, paper = (preset(InpaintSettings, name).settings for name in ("inpaint", "paper"))
 
-
-def alpha(name: str) -> Tensor:
-    """The mask `[1, 1, H, W]` that Load Image takes from a picture's transparency."""
-    transparency = Image.open(ASSETS / f"{name}.png").getchannel("A")
-    return 1 - read_grey(transparency)
-
-
-def brush(channel: int) -> Tensor:
-    return read_grey(Image.open(ASSETS / "brushes.png").getchannel(channel))
-
-
-def read_grey(picture: Image.Image) -> Tensor:
-    return torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8).view(1, 1, *picture.size[::-1]) / 255
-
-
-def inpaint_rows() -> dict[str, list[Row]]:
-    canvas, picture, hole = classifier("canvas"), read(ASSETS / "mountain-hole.png"), alpha("mountain-hole")
-
-    def fill(settings: Any, target: str = "mountain") -> Tensor:
+    def fill(settings: InpaintSettings, target: str = "mountain") -> Tensor:
         mix = parse_class_expression(target, canvas.labels) if target else None
-        return inpaint(canvas, picture, hole, mix, settings, [0])
+        return inpaint(canvas, photo, hole, mix, settings, [0])
 
-    default = INPAINT_PRESET
-    over = partial(strip, make=fill, box=HOLE)
-    classes = [tile(target, fill(default, target), HOLE) for target in ("mountain", "glacier", "forest")]
-    before = tile("a hole", picture, HOLE)
+    strips = Strips(fill, default, box)
+    before = tile("a hole", photo, box)
+    by_paper = tile("by the paper, 720 steps", fill(paper), box)
     return {
-        "inpaint": [
-            [
-                before,
-                tile("filled", fill(default), HOLE),
-                before,
-                tile("by the paper, 720 steps", fill(INPAINT_PAPER), HOLE),
-            ]
-        ],
+        "inpaint": [[before, tile("filled", fill(default), box), before, by_paper]],
         "inpaint-settings": [
-            [*classes, tile("(its own guess)", fill(default, ""), HOLE)],
-            over("fill", ("surround", "mean colour", "noise", "class seed"), default),
-            over("objective", ("cross-entropy", "logit", "margin", "logit + cross-entropy"), default),
-            over("steps", (4, 8, 16, 48), default),
-            over("step_size", (1.0, 2.0, 4.0, 8.0), default),
-            over("epsilon", (5.0, 10.0, 20.0, 60.0), replace(default, norm="l2", epsilon=20.0)),
-            over("norm", ("free", "l2"), replace(default, epsilon=20.0))
-            + strip("norm", ("linf",), replace(default, epsilon=0.15, step_size=0.02), fill, HOLE),
-            over("final_step", (0.0, 0.2, 0.5, 1.0), default),
-            over("jitter", (0, 1, 2, 8), replace(default, detail_steps=0)),
-            over("feather", (0, 3, 8, 16), default),
-            over("penalty", (0.0, 1.0, 10.0, 1000.0), replace(default, detail_steps=0)),
-            over("detail_steps", (0, 4, 8, 24), default),
+            [tile(t or "(its own guess)", fill(default, t), box) for t in ("mountain", "glacier", "forest", "")],
+            strips("fill", "surround", "mean colour", "noise", "class seed"),
+            strips("objective", *OBJECTIVES),
+            strips("steps", 4, 8, 16, 48),
+            *strips.ascent((1.0, 2.0, 4.0, 8.0)),
+            *strips.masked(),
+            strips("penalty", 0.0, 1.0, 10.0, 1000.0, detail_steps=0),
         ],
     }
 
 
-def paint_rows() -> dict[str, list[Row]]:
-    canvas, picture, lake = classifier("canvas"), read(ASSETS / "mountain.png"), brush(0)
+def paint_sheets() -> Sheets:
+    canvas, photo, lake = classifier("canvas"), asset("mountain"), channel("brushes", 0)
+    box = (128, 128, 384, 384)
+    waves = "107:1, 366:0.5"
+    default, paper = (preset(PaintSettings, name).settings for name in ("paint", "paper"))
 
-    def draw(settings: Any, feature: str = WAVES, strength: float = 1.0) -> Tensor:
+    def draw(settings: PaintSettings, feature: str = waves, strength: float = 1.0) -> Tensor:
         weights = parse_feature_expression(feature, canvas.feature_count).vector(canvas.feature_count)
-        return paint(canvas, picture, lake, weights, strength, settings)
+        return paint(canvas, photo, lake, weights, strength, settings)
 
-    default, over = PAINT_PRESET, partial(strip, make=draw, box=LAKE)
-    sketch = read(ASSETS / "church-sketch.png")
+    strips = Strips(draw, default, box)
+    sketch = asset("church-sketch")
     found = region_features(canvas, sketch, torch.ones_like(sketch[:, :1]))[0].topk(3)
     reference = ", ".join(f"{i}:{v:.3f}" for v, i in zip(found.values.tolist(), found.indices.tolist(), strict=True))
-    features = ("366", "107", WAVES, "273", "331", "213", "319", "343")
-    painted = [tile(f"feature {feature}", draw(default, feature), LAKE) for feature in features]
+    features = ("366", "107", waves, "273", "331", "213", "319", "343")
+    painted = [tile(f"feature {feature}", draw(default, feature), box) for feature in features]
+    by_reference = tile("painted from it", draw(default, reference), box)
     return {
-        "paint": [
-            [
-                tile("before", picture, LAKE),
-                painted[0],
-                tile("a reference", sketch),
-                tile("painted from it", draw(default, reference), LAKE),
-            ]
-        ],
+        "paint": [[tile("before", photo, box), painted[0], tile("a reference", sketch), by_reference]],
         "paint-settings": [
             painted[:4],
             painted[4:],
-            [tile(f"strength {s}", draw(default, strength=s), LAKE) for s in (0.25, 0.5, 1.0, 2.0)],
-            over("steps", (4, 8, 16, 48), default),
-            over("step_size", (1.5, 3.0, 6.0, 12.0), default),
-            over("epsilon", (5.0, 10.0, 20.0, 60.0), replace(default, norm="l2", epsilon=20.0)),
-            over("norm", ("free", "l2"), replace(default, epsilon=20.0))
-            + strip("norm", ("linf",), replace(default, epsilon=0.15, step_size=0.02), draw, LAKE),
-            over("final_step", (0.0, 0.2, 0.5, 1.0), default),
-            over("jitter", (0, 1, 2, 8), replace(default, detail_steps=0)),
-            over("feather", (0, 3, 8, 16), default),
-            over("penalty", (0.0, 10.0, 90.0, 10000.0), PAINT_PAPER),
-            over("detail_steps", (0, 4, 8, 24), default),
+            [tile(f"strength {s}", draw(default, strength=s), box) for s in (0.25, 0.5, 1.0, 2.0)],
+            strips("steps", 4, 8, 16, 48),
+            *strips.ascent((1.5, 3.0, 6.0, 12.0)),
+            *strips.masked(),
+            Strips(draw, paper, box)("penalty", 0.0, 10.0, 90.0, 10000.0),
         ],
     }
 
 
-def upsample_rows() -> dict[str, list[Row]]:
-    canvas, picture = classifier("canvas"), read(ASSETS / "spaniel.png")
-    head: Box = (60, 40, 260, 240)
+def upsample_sheets() -> Sheets:
+    canvas, photo = classifier("canvas"), asset("spaniel")
+    default, paper = (preset(UpsampleSettings, name).settings for name in ("upsample", "paper"))
 
-    def enlarge(settings: Any, target: str = "english springer", factor: int = 4) -> Tensor:
+    def enlarge(settings: UpsampleSettings, target: str = "english springer", factor: int = 4) -> Tensor:
         mix = parse_class_expression(target, canvas.labels) if target else None
-        return upsample(canvas, picture, factor, mix, settings)
+        return upsample(canvas, photo, factor, mix, settings)
 
     def bicubic(factor: int) -> Tensor:
-        large = torch.nn.functional.interpolate(picture, scale_factor=factor, mode="bicubic", align_corners=False)
+        large = torch.nn.functional.interpolate(photo, scale_factor=factor, mode="bicubic", align_corners=False)
         return large.clamp(0, 1)
 
-    default, over = UPSAMPLE_PRESET, partial(strip, make=enlarge, box=head)
-    same = replace(UPSAMPLE_PAPER, consistent=True)
-
-    def part(factor: int) -> Box:
+    def head(factor: int) -> Box:
         return (15 * factor, 10 * factor, 65 * factor, 60 * factor)
 
+    box = head(4)
+    strips = Strips(enlarge, default, box)
+    compared = [tile("bicubic", bicubic(4), box), tile("Upsample", enlarge(default), box)]
+    compared += [tile("bicubic, 8x", bicubic(8), head(8)), tile("Upsample, 8x", enlarge(default, factor=8), head(8))]
+    named = [tile("preset upsample", enlarge(default), box), tile("preset paper", enlarge(paper), box)]
+    [(_, consistent)] = Strips(enlarge, paper, box)("consistent", True)
     return {
-        "upsample": [
-            [
-                tile("bicubic", bicubic(4), head),
-                tile("Upsample", enlarge(default), head),
-                tile("bicubic, 8x", bicubic(8), part(8)),
-                tile("Upsample, 8x", enlarge(default, factor=8), part(8)),
-            ]
-        ],
+        "upsample": [compared],
         "upsample-settings": [
-            [tile(f"factor {f}", enlarge(default, factor=f), part(f)) for f in (2, 3, 4, 8)],
-            [
-                tile(t or "(its own guess)", enlarge(default, t), head)
-                for t in ("english springer", "", "sea", "church")
-            ],
-            [
-                tile("preset upsample", enlarge(default), head),
-                tile("preset paper", enlarge(UPSAMPLE_PAPER), head),
-                tile("paper, consistent", enlarge(same), head),
-            ],
-            over("objective", ("logit", "cross-entropy", "margin", "logit + cross-entropy"), default),
-            over("steps", (3, 10, 30), default),
-            over("step_size", (2.0, 4.0, 8.0, 16.0), default),
-            over("epsilon", (5.0, 10.0, 20.0, 60.0), replace(default, norm="l2", epsilon=20.0)),
-            over("norm", ("free", "l2"), replace(default, epsilon=20.0))
-            + strip("norm", ("linf",), replace(default, epsilon=0.15, step_size=0.02), enlarge, head),
-            over("final_step", (0.0, 0.2, 0.5, 1.0), default),
+            [tile(f"factor {f}", enlarge(default, factor=f), head(f)) for f in (2, 3, 4, 8)],
+            [tile(t or "(its own guess)", enlarge(default, t), box) for t in ("english springer", "", "sea", "church")],
+            [*named, ("paper, consistent", consistent)],
+            strips("objective", *OBJECTIVES),
+            strips("steps", 3, 10, 30),
+            *strips.ascent((2.0, 4.0, 8.0, 16.0)),
         ],
     }
 
 
-def translate_rows() -> dict[str, list[Row]]:
-    canvas, seasons = classifier("canvas"), classifier("seasons")
-    photo = read(ASSETS / "summer.png")
-    mountain = parse_class_expression("mountain", canvas.labels)
-    if canvas.seeds is None:
-        raise ValueError("The classifier has no class seeds.")
-    seed = class_seeds(canvas.seeds, mountain, 96, 96, [105])
-    sketch = read(ASSETS / "church-sketch.png")
-    church = parse_class_expression("church", canvas.labels)
+def translate_sheets() -> Sheets:
+    names = ("generate", "translate", "sketch", "refine", "paper generate")
+    default, photo, sketch, refine, paper = (preset(TranslateSettings, name).settings for name in names)
+    start = seed("canvas", "mountain", [105])
 
-    def winter(settings: Any) -> Tensor:
-        return translate(seasons, photo, parse_class_expression("winter", seasons.labels), settings, [0])
+    def mountain(settings: TranslateSettings, images: Tensor = start) -> Tensor:
+        return translated("canvas", images, "mountain", settings)
 
-    def generate(settings: Any) -> Tensor:
-        return translate(canvas, seed, mountain, settings, [0])
-
-    def draw(settings: Any) -> Tensor:
-        return translate(canvas, sketch, church, settings, [1])
-
-    bold, paper = TRANSLATE_PRESETS["generate"], TRANSLATE_PAPER["generate"]
-    box: Box = (40, 0, 460, 420)
+    winter = Strips(lambda s: translated("seasons", asset("summer"), "winter", s), photo, (40, 0, 460, 420))
+    drawn = Strips(lambda s: translated("canvas", asset("church-sketch"), "church", s, 1), sketch)
+    bold, by_paper = Strips(mountain, default), Strips(mountain, paper)
     mixes = ("sea", "sea:0.7, mountain:0.3", "sea:0.3, mountain:0.7", "mountain")
-    mixed: Row = []
-    for text in mixes:
-        mix = parse_class_expression(text, canvas.labels)
-        mixed.append(tile(text, translate(canvas, class_seeds(canvas.seeds, mix, 96, 96, [7]), mix, bold, [0])))
-    hasty = generate(replace(bold, steps=3, step_size=8.0, final_step=1.0))
-    refined = translate(canvas, hasty, mountain, TRANSLATE_PRESETS["refine"], [0])
+    hasty = mountain(TranslateSettings.from_values({**default.values(), "steps": 3, "step_size": 8.0, "final_step": 1}))
+    refined = mountain(refine, hasty)
     return {
         "translate-settings": [
-            mixed,
-            [
-                tile("3 hasty steps", hasty),
-                tile("refined", refined),
-                tile("twice", translate(canvas, refined, mountain, TRANSLATE_PRESETS["refine"], [0])),
-            ],
-            strip("steps", (3, 15, 60, 200), TRANSLATE_PRESETS["translate"], winter, box),
-            strip("epsilon", (10.0, 20.0, 40.0, 80.0), TRANSLATE_PRESETS["translate"], winter, box),
-            strip("step_size", (0.5, 1.0, 2.0, 4.0), paper, generate),
-            strip("objective", ("logit", "cross-entropy", "margin", "logit + cross-entropy"), bold, generate),
-            strip("norm", ("l2", "free"), paper, generate)
-            + strip("norm", ("linf",), replace(paper, epsilon=0.1, step_size=0.01), generate),
-            strip("final_step", (0.0, 0.2, 0.5, 1.0), bold, generate),
-            strip("jitter", (0, 1, 2, 8), bold, generate),
-            strip("noise", (0.0, 0.2, 0.5, 0.9), TRANSLATE_PRESETS["sketch"], draw),
-            strip("detail_steps", (0, 4, 8, 16), TRANSLATE_PRESETS["sketch"], draw),
+            [tile(mix, translated("canvas", seed("canvas", mix, [7]), mix, default)) for mix in mixes],
+            [tile("3 hasty steps", hasty), tile("refined", refined), tile("twice", mountain(refine, refined))],
+            winter("steps", 3, 15, 60, 200),
+            winter("epsilon", 10.0, 20.0, 40.0, 80.0),
+            by_paper("step_size", 0.5, 1.0, 2.0, 4.0),
+            bold("objective", *OBJECTIVES),
+            by_paper("norm", "l2", "none") + by_paper("norm", "linf", epsilon=0.1, step_size=0.01),
+            bold("final_step", 0.0, 0.2, 0.5, 1.0),
+            bold("jitter", 0, 1, 2, 8),
+            drawn("noise", 0.0, 0.2, 0.5, 0.9),
+            drawn("detail_steps", 0, 4, 8, 16),
         ]
     }
 
 
-def large_rows() -> dict[str, list[Row]]:
-    canvas = classifier("canvas")
-    if canvas.seeds is None:
-        raise ValueError("The classifier has no class seeds.")
+def large_sheets() -> Sheets:
+    """Pictures four times as wide and high as the classifier's own size: merely enlarged, and with detail."""
     rows = []
-    for target, seed in (("street", 100), ("mountain", 100), ("church", 3)):
-        mix = parse_class_expression(target, canvas.labels)
-        start = class_seeds(canvas.seeds, mix, 384, 384, [seed])
-        rows.append([tile(caption, make(start, mix)) for caption, make in ways(canvas).items()])
+    for name, number in (("street", 100), ("mountain", 100), ("church", 3)):
+        start = seed("canvas", name, [number], 384, 384)
+        strips = Strips(partial(translated, "canvas", start, name), preset(TranslateSettings, "generate").settings)
+        rows.append(strips("detail_steps", 0, 8))
     return {"large": rows}
 
 
-def seed_rows() -> dict[str, list[Row]]:
+def seed_sheets() -> Sheets:
     canvas = classifier("canvas")
-    views = torch.cat(
-        [
-            torch.nn.functional.interpolate(read(ASSETS / f"autumn-{n}.png"), (128, 128), mode="area")
-            for n in (1, 2, 3, 4)
-        ]
-    )
+    settings = preset(TranslateSettings, "generate").settings
+    views = torch.cat([resize(asset(f"autumn-{n}"), [128, 128]) for n in (1, 2, 3, 4)])
     mountain = parse_class_expression("mountain", canvas.labels)
-    if canvas.seeds is None:
-        raise ValueError("The classifier has no class seeds.")
     own = fit_seeds(views, mountain.weights[0][0], canvas.seeds, canvas.input_size)
-    generate = TRANSLATE_PRESETS["generate"]
 
-    def row(caption: str, starts: Tensor) -> Row:
-        return [tile(f"{caption}{n + 1}", starts[n : n + 1]) for n in range(len(starts))]
+    def row(caption: str, images: Tensor) -> Row:
+        return [tile(f"{caption} {n + 1}", images[n : n + 1]) for n in range(len(images))]
 
-    usual, mine = (class_seeds(seeds, mountain, 96, 96, [20, 21, 22, 23]) for seeds in (canvas.seeds, own))
-    climbed = [translate(canvas, starts, mountain, generate, [0] * 4) for starts in (usual, mine)]
-    wide = class_seeds(canvas.seeds, mountain, 96, 170, [105])
-    noise = photo_noise(96, 96, [20, 21])
+    usual = seed("canvas", "mountain", [20, 21, 22, 23])
+    mine = class_seeds(own, mountain, 96, 96, [20, 21, 22, 23])
+    made, made_of_mine = (translated("canvas", images, "mountain", settings) for images in (usual, mine))
+    wide, noise = seed("canvas", "mountain", [105], 96, 170), photo_noise(96, 96, [20, 21])
+    others = [tile("natural noise", noise), tile("mountain", translated("canvas", noise, "mountain", settings))]
+    others += [tile("width 170 (middle)", wide), tile("mountain", translated("canvas", wide, "mountain", settings))]
+    fitted = [row("your picture", views), row("your seed", mine), row("mountain", made_of_mine)]
     return {
-        "fit-seeds": [
-            row("your picture ", views),
-            row("your seed ", mine),
-            row("mountain ", climbed[1]),
-            row("with the bundled seeds ", climbed[0]),
-        ],
-        "class-seed-settings": [
-            row("seed ", usual),
-            row("mountain ", climbed[0]),
-            [
-                tile("natural noise", noise),
-                tile("mountain", translate(canvas, noise, mountain, generate, [0, 0])),
-                tile("width 170 (middle)", wide),
-                tile("mountain", translate(canvas, wide, mountain, generate, [0])),
-            ],
-        ],
+        "fit-seeds": [*fitted, row("with the bundled seeds", made)],
+        "class-seed-settings": [row("seed", usual), row("mountain", made), others],
     }
 
 
-def features_picture() -> Image.Image:
-    """A photo with a region, beside the sheet of Find Features."""
-    canvas, picture, region = classifier("canvas"), read(ASSETS / "mountain.png"), alpha("mountain-hole")
-    found = region_features(canvas, picture, region)[0].topk(8)
-    indices = found.indices.tolist()
-    labels = [canvas.labels[row] for row in canvas.feature_effects[:, indices].argmax(0).tolist()]
-    captions = [
-        (f"{index}  ({value:.2f})", label)
-        for index, value, label in zip(indices, found.values.tolist(), labels, strict=True)
-    ]
-    # By its path, because the package around it needs ComfyUI.
-    feature_sheet = runpy.run_path(str(ROOT / "nodes" / "feature_sheet.py"))["feature_sheet"]
-    shown = image(feature_sheet(visualise_features(canvas, indices), captions))
-    # Outside the region the photo is dimmed.
-    dimmed = image((picture * (0.35 + 0.65 * region))[0]).crop((192, 32, 512, 352)).resize((shown.height, shown.height))
-    both = Image.new("RGB", (dimmed.width + shown.width, shown.height))
-    both.paste(dimmed, (0, 0))
-    both.paste(shown, (dimmed.width, 0))
-    return both
-
-
-ROWS = {
-    "inpaint": inpaint_rows,
-    "paint": paint_rows,
-    "upsample": upsample_rows,
-    "translate": translate_rows,
-    "large": large_rows,
-    "seeds": seed_rows,
+SHEETS = {
+    "inpaint": inpaint_sheets,
+    "paint": paint_sheets,
+    "upsample": upsample_sheets,
+    "translate": translate_sheets,
+    "large": large_sheets,
+    "seeds": seed_sheets,
 }
 
 
-def main(wanted: list[str]) -> None:
-    """Make the strips of some operations, or of all."""
-    features_picture().save(HELP / "features.jpg", quality=88)
-    for name in wanted or ROWS:
-        for stem, rows in ROWS[name]().items():
-            sheet(rows).save(HELP / f"{stem}.jpg", quality=82)
-            print(HELP / f"{stem}.jpg", flush=True)
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Make the pictures of the help pages that show each setting.")
+    parser.add_argument("names", nargs="*", choices=[*SHEETS, []], metavar="NAME", help=", ".join(SHEETS))
+    for name in parser.parse_args().names or SHEETS:
+        for stem, rows in SHEETS[name]().items():
+            save(rows, HELP / f"{stem}.jpg", quality=82)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

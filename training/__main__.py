@@ -1,4 +1,9 @@
-"""`python -m robust_synthesis.training --data PATH --out NAME`: a robust classifier from a folder of pictures."""
+"""The command line: a robust classifier from a folder of pictures.
+
+From ComfyUI's folder, where the pack is installed as a custom node, with ComfyUI's Python:
+`python -m custom_nodes.robust-synthesis.training --data input/flowers --out models/robust_classifiers/flowers`.
+Where the pack is installed as a package: `python -m robust_synthesis.training`.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +16,52 @@ from pathlib import Path
 
 import torch
 
-from . import RECIPES, CardInfo, Progress, RunError, RunPaths, read_data, train
+from . import RECIPES, CardInfo, Progress, Recipe, RunError, RunPaths, TrainingRecord, read_data, train
 
-SAY_SECONDS = 15.0
+PRINT_SECONDS = 15.0
 
 
 def main() -> int:
     """Read the command line, and train."""
+    arguments = _parse()
+    stop = Stop()
+    try:
+        recipe = _recipe(arguments)
+        device = usable_device(arguments.device or fastest_device())
+        # The extension is appended, because a name may have a dot.
+        out: Path = arguments.out or Path(arguments.data.stem)
+        name = out.name.removesuffix(".safetensors")
+        paths = RunPaths(out.with_name(f"{name}.safetensors"), out.with_name(f"{name}-training"))
+        info = CardInfo(arguments.title or name, arguments.about_data or f"'{arguments.data.name}'", arguments.licence)
+        data = read_data(arguments.data, recipe.input_size, _ReadingReporter(stop))
+        counts = f"{len(data.train)} training and {len(data.validation)} validation pictures"
+        print(f"\n{len(data.labels)} classes, {counts}")
+        if data.left_out:
+            print(data.left_out)
+        classifier = train(data, recipe, paths, info, device, arguments.epochs, _TrainingReporter(stop))
+    except (ValueError, RunError, OSError) as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. The same command resumes.", file=sys.stderr)
+        return 130
+    figures = TrainingRecord.from_dict(classifier.card.training).evaluation
+    assert figures is not None, "the run has finished"
+    robust = "".join(f", epsilon {epsilon}: {share:.1%}" for epsilon, share in figures.robust_accuracies.items())
+    print(f"Clean {figures.clean_accuracy:.1%}{robust} ({figures.measured_on}, {figures.attack})")
+    print(paths.result, paths.result.with_suffix(".md"), paths.folder, sep="\n")
+    return 0
+
+
+def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m robust_synthesis.training",
-        description="Train a robust classifier on a folder of class folders, or a zip of one. The same command goes on "
-        "with a run that was stopped.",
+        prog=f"python -m {__package__}",
+        description="Train a robust classifier on a folder of class folders, or a zip of one. The same command resumes "
+        "a run that was stopped.",
     )
     parser.add_argument("--data", type=Path, required=True, metavar="PATH", help="the folder, or the zip")
     parser.add_argument(
-        "--out", type=Path, metavar="NAME", help="NAME.safetensors, NAME.md and NAME-training/; the data's by default"
+        "--out", type=Path, metavar="NAME", help="NAME.safetensors, NAME.md and NAME-training/ (default: the data's)"
     )
     parser.add_argument("--recipe", choices=RECIPES, default="quick")
     parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's")
@@ -33,65 +69,41 @@ def main() -> int:
         "--epsilon", type=float, metavar="E", help="instead of the recipe's; smaller learns more easily"
     )
     parser.add_argument(
+        "--cutmix-prob",
         "--cut-mix",
         type=float,
-        metavar="SHARE",
-        help="of batches in which pictures are cut together; the recipe's by default",
+        metavar="P",
+        help="probability that a batch is mixed by CutMix, instead of the recipe's",
     )
-    parser.add_argument("--title", help="for the model card; the name by default")
+    parser.add_argument("--title", help="for the model card (default: the name)")
     parser.add_argument("--about-data", metavar="TEXT", help="where the pictures are from, and on what terms")
     parser.add_argument("--licence", default="", help="of the weights")
-    parser.add_argument("--device", help="cpu, cuda or mps; the fastest there is by default")
+    parser.add_argument("--device", help="cpu, cuda or mps (default: the fastest there is)")
     arguments = parser.parse_args()
     if arguments.epochs is not None and arguments.epochs < 1:
         parser.error(f"--epochs {arguments.epochs}: it must be 1 or more")
-    if arguments.cut_mix is not None and not 0 <= arguments.cut_mix <= 1:
-        parser.error(f"--cut-mix {arguments.cut_mix}: it must be from 0 to 1")
+    if arguments.cutmix_prob is not None and not 0 <= arguments.cutmix_prob <= 1:
+        parser.error(f"--cutmix-prob {arguments.cutmix_prob}: it must be from 0 to 1")
+    return arguments
+
+
+def _recipe(arguments: argparse.Namespace) -> Recipe:
     recipe = RECIPES[arguments.recipe]
-    stop = Stop()
-    try:
-        if arguments.epsilon is not None:
-            recipe = replace(recipe, attack=replace(recipe.attack, epsilon=arguments.epsilon))
-        if arguments.cut_mix is not None:
-            recipe = replace(recipe, cut_mix=arguments.cut_mix, few_cut_mix=arguments.cut_mix)
-        device = usable(arguments.device or fastest())
-        # With its extension, so that a name with a dot in it stays whole.
-        out = arguments.out or Path(arguments.data.stem)
-        out = out.with_name(out.name.removesuffix(".safetensors"))
-        place = RunPaths(out.with_name(f"{out.name}.safetensors"), out.with_name(f"{out.name}-training"))
-        about = CardInfo(
-            arguments.title or out.name, arguments.about_data or f"'{arguments.data.name}'", arguments.licence
-        )
-        data = read_data(arguments.data, recipe.input_size, _Reading(stop))
-        print(
-            f"\n{len(data.labels)} classes, {len(data.train)} pictures to train and {len(data.validation)} to validate"
-        )
-        if data.left_out:
-            print(data.left_out)
-        classifier = train(data, recipe, place, about, device, arguments.epochs, _Reporter(stop))
-    except (ValueError, RunError, OSError) as error:
-        print(f"\n{error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from here.", file=sys.stderr)
-        return 130
-    figures = classifier.card.training
-    print(f"Clean {figures['clean_accuracy']:.1%}", end="")
-    for epsilon, share in figures["robust_accuracies"].items():
-        print(f", epsilon {epsilon}: {share:.1%}", end="")
-    print(f" ({figures['measured_on']}, {figures['attack']})")
-    print(place.result, place.result.with_suffix(".md"), place.folder, sep="\n")
-    return 0
+    if arguments.epsilon is not None:
+        recipe = replace(recipe, attack=replace(recipe.attack, epsilon=arguments.epsilon))
+    if arguments.cutmix_prob is not None:
+        recipe = replace(recipe, cutmix_prob=arguments.cutmix_prob, small_data_cutmix_prob=arguments.cutmix_prob)
+    return recipe
 
 
-def fastest() -> str:
-    """The fastest kind of device that this machine has."""
+def fastest_device() -> str:
+    """The name of the fastest device of this machine."""
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
-def usable(name: str) -> torch.device:
+def usable_device(name: str) -> torch.device:
     """A device of this machine.
 
     Raises:
@@ -106,39 +118,39 @@ def usable(name: str) -> torch.device:
 
 
 class Stop:
-    """Control-C waits for the end of a step, so that it costs nothing."""
+    """Defers Control-C to the end of a step, so that no work is lost."""
 
     def __init__(self) -> None:
-        self.asked = False
-        signal.signal(signal.SIGINT, self._ask)
+        self.requested = False
+        signal.signal(signal.SIGINT, self._request)
 
-    def _ask(self, *_: object) -> None:
-        self.asked = True
+    def _request(self, *_: object) -> None:
+        self.requested = True
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if it was pressed."""
-        if self.asked:
+        if self.requested:
             raise KeyboardInterrupt
 
 
-class _Reporter:
-    """Prints a line now and then, and one for each measurement."""
+class _TrainingReporter:
+    """Prints a line every 15 seconds, and one for each evaluation."""
 
     def __init__(self, stop: Stop) -> None:
         self.stop = stop
         self.next = 0.0
-        self.measured = 0
+        self.evaluated = 0
 
     def __call__(self, progress: Progress) -> None:
         self.stop.check()
-        measured = progress.latest.epoch if progress.latest else 0
-        if time.monotonic() >= self.next or measured > self.measured:
+        evaluated = progress.latest.epoch if progress.latest else 0
+        if time.monotonic() >= self.next or evaluated > self.evaluated:
             print(progress, flush=True)
-            self.next, self.measured = time.monotonic() + SAY_SECONDS, measured
+            self.next, self.evaluated = time.monotonic() + PRINT_SECONDS, evaluated
 
 
-class _Reading:
-    """Counts on one line."""
+class _ReadingReporter:
+    """Counts pictures on one line."""
 
     def __init__(self, stop: Stop) -> None:
         self.stop = stop

@@ -1,58 +1,64 @@
-"""Adversarial changes to pictures: what a classifier is trained with, and what it is measured by."""
+"""PGD: the adversarial examples that a classifier is trained on and measured by."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..synthesis.constraints import Constraint
-from ..synthesis.views import See
+from ..synthesis.ascent import AscentSettings, ascend
 from .recipes import Attack
 
+Logits = Callable[[Tensor], Tensor]
+"""A classifier: from images `[B, 3, H, W]` in [0, 1] to logits `[B, classes]`."""
 
-def pgd_attack(logits_of: See, images: Tensor, classes: Tensor, attack: Attack) -> Tensor:
-    """Pictures in the ball around `images` that a classifier takes for something else, as far as PGD finds them.
 
-    It starts at random places in the ball (of torch's global generator), and climbs cross-entropy. Where there are
-    restarts, a picture that deceives is kept, and the others start again.
+def pgd_attack(logits_of: Logits, images: Tensor, targets: Tensor, attack: Attack) -> Tensor:
+    """Adversarial examples in the ball around `images` (PGD; Madry et al., arXiv 1706.06083).
+
+    Each starts at a random point of the ball, drawn from torch's global generator. Examples that are misclassified
+    are kept; restarts are spent on the others.
 
     Args:
-        logits_of: a classifier.
+        logits_of: see `Logits`.
         images: `[B, 3, H, W]` in [0, 1].
-        classes: `[B]`, what they show; or shares of classes `[B, classes]`, of which the largest counts.
-        attack: how.
+        targets: classes `[B]`, or class probabilities `[B, classes]`, whose largest is the class.
+        attack: norm, radius, steps and restarts.
 
     Returns:
         `[B, 3, H, W]` in [0, 1].
     """
-    named = classes if classes.ndim == 1 else classes.argmax(1)
-    found = _once(logits_of, images, classes, attack)
+    classes = targets if targets.ndim == 1 else targets.argmax(1)
+    adversarial = _from_one_start(logits_of, images, targets, attack)
     for _ in range(attack.restarts - 1):
         with torch.no_grad():
-            withstood = (logits_of(found).argmax(1) == named).nonzero().flatten()
-        if not len(withstood):
+            correct = (logits_of(adversarial).argmax(1) == classes).nonzero().flatten()
+        if not len(correct):
             break
-        found[withstood] = _once(logits_of, images[withstood], classes[withstood], attack)
-    return found
+        adversarial[correct] = _from_one_start(logits_of, images[correct], targets[correct], attack)
+    return adversarial
 
 
-def _once(logits_of: See, images: Tensor, classes: Tensor, attack: Attack) -> Tensor:
-    constraint = attack.constraint
-    length = attack.rel_step_size * attack.epsilon
-    moved = constraint.project(images + _random_change(images, constraint), images)
-    for _ in range(attack.steps):
-        with torch.enable_grad():
-            leaf = moved.detach().requires_grad_()
-            loss = F.cross_entropy(logits_of(leaf), classes, reduction="sum")
-            (gradient,) = torch.autograd.grad(loss, leaf)
-        moved = constraint.project(moved + length * constraint.direction(gradient), images)
-    return moved
+def _from_one_start(logits_of: Logits, images: Tensor, targets: Tensor, attack: Attack) -> Tensor:
+    # The cross-entropy rises along the way that its negative falls.
+    return ascend(
+        images,
+        lambda adversarial: -F.cross_entropy(logits_of(adversarial), targets, reduction="none"),
+        AscentSettings(
+            steps=attack.steps,
+            step_size=attack.rel_step_size * attack.epsilon,
+            constraint=attack.constraint,
+            keep_best=False,
+        ),
+        initial=attack.constraint.project(images + _random_change(images, attack), images),
+    )
 
 
-def _random_change(images: Tensor, constraint: Constraint) -> Tensor:
+def _random_change(images: Tensor, attack: Attack) -> Tensor:
     """Changes from anywhere in the ball."""
-    if constraint.norm == "linf":
-        return torch.empty_like(images).uniform_(-constraint.epsilon, constraint.epsilon)
-    share = torch.rand(len(images), 1, 1, 1, device=images.device)
-    return constraint.epsilon * share * constraint.direction(torch.randn_like(images))
+    if attack.norm == "linf":
+        return torch.empty_like(images).uniform_(-attack.epsilon, attack.epsilon)
+    fraction = torch.rand(len(images), 1, 1, 1, device=images.device)
+    return attack.epsilon * fraction * attack.constraint.direction(torch.randn_like(images))

@@ -6,49 +6,56 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..models import RobustClassifier
+from .record import TrainingRecord
 
 
 @dataclass(frozen=True)
 class CardInfo:
-    """What only the one who trains can say of a classifier."""
+    """What the card says beside the figures."""
 
     title: str
     data: str
     """Where the pictures are from, and on what terms."""
     licence: str = ""
+    """Of the weights."""
 
 
 def write_card(classifier: RobustClassifier, path: Path) -> None:
-    """Write a Markdown model card beside a classifier that `run.train` has finished."""
-    card, training = classifier.card, classifier.card.training
+    """Write a Markdown model card for a classifier whose run has finished.
+
+    Raises:
+        ValueError: its run has not finished, or it was trained elsewhere.
+        OSError: it cannot be written.
+    """
+    card, record = classifier.card, TrainingRecord.from_dict(classifier.card.training)
+    if record.evaluation is None:
+        raise ValueError(f"The run of '{card.title}' has not finished: there are no figures for its card.")
+    evaluation, seeds = record.evaluation, classifier.seeds
     parameters = sum(parameter.numel() for parameter in classifier.network.parameters())
-    norm = {"l2": "L2", "linf": "L-infinity"}[training["norm"]]
+    norm = {"l2": "L2", "linf": "L-infinity"}[record.norm]
     network = ", ".join(f"{key} {value}" for key, value in card.architecture.items() if key != "name")
-    robust = "; ".join(f"{share:.1%} at {epsilon}" for epsilon, share in training["robust_accuracies"].items())
-    begun = training["began_with"]
-    start = f"; its first stages began as those of `{begun}`" if begun else ""
-    mixed = f", {training['cut_mix']:.0%} of batches cut together (CutMix)" if training["cut_mix"] else ""
+    robust = "; ".join(f"{accuracy:.1%} at {epsilon}" for epsilon, accuracy in evaluation.robust_accuracies.items())
+    start = f"; first stages initialised from `{record.pretrained}`" if record.pretrained else ""
+    cutmix = f", CutMix in {record.cutmix_prob:.0%} of batches" if record.cutmix_prob else ""
     rows = {
         "Classes": ", ".join(classifier.labels),
         "Architecture": f"`{card.architecture['name']}` ({network}), {parameters / 1e6:.2f} M parameters, "
         f"{card.input_size} x {card.input_size} pixels",
-        "Training": f"adversarial, {norm} epsilon {training['epsilon']:g}, {training['pgd_steps']} PGD steps{mixed}; "
-        f"{training['epochs']} epochs, {training['minutes']:.0f} minutes on {training['device']}{start}",
-        f"Clean accuracy ({training['measured_on']})": f"{training['clean_accuracy']:.1%}",
-        f"Robust accuracy ({training['measured_on']}, {training['attack']})": robust,
-        "Class seeds": "none"
-        if classifier.seeds is None
-        else f"Gaussians of rank {classifier.seeds.factors.shape[1]} at grain {classifier.seeds.grain}",
-        "Data": f"{training['data']}; {training['pictures']} training pictures",
+        "Training": f"adversarial, {norm} epsilon {record.epsilon:g}, {record.pgd_steps} PGD steps{cutmix}; "
+        f"{record.epochs} epochs, {record.minutes:.0f} minutes on {record.device}{start}",
+        f"Clean accuracy ({evaluation.measured_on})": f"{evaluation.clean_accuracy:.1%}",
+        f"Robust accuracy ({evaluation.measured_on}, {evaluation.attack})": robust,
+        "Class seeds": f"Gaussians of rank {seeds.factors.shape[1]} at grain {seeds.grain}" if seeds else "none",
+        "Data": f"{record.data}; {record.pictures} training pictures",
         "Licence": card.licence or "not stated",
     }
     lines = [f"# {card.title}", "", f"`{path.with_suffix('.safetensors').name}`", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in rows.items()]
-    start_terms = f", and those of `{begun}`" if begun else ""
+    start_terms = f", and those of `{record.pretrained}`" if record.pretrained else ""
     lines += [
         "",
-        f"The weights carry their pictures' terms{start_terms}. It knows no other classes than these, sees a picture "
-        "as one of them whatever it shows, and should decide nothing about anybody.",
+        f"The weights carry the terms of their pictures{start_terms}. The classifier knows only these classes and "
+        "assigns one of them to any picture: base no decision about people on it.",
         "",
     ]
     path.write_text("\n".join(lines), "utf-8")

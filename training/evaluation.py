@@ -1,19 +1,20 @@
-"""How good a classifier is: on pictures as they are, and on pictures that an attack has changed."""
+"""Clean and robust accuracy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from ..models import RobustClassifier
 from .attack import pgd_attack
-from .data import Pictures
+from .data import Pictures, TrainingData
 from .randomness import seeded
 from .recipes import Attack
+from .record import Evaluation
 
-BATCH = 128
+BATCH_SIZE = 128
 
 Report = Callable[[int, int], None]
 """Called with (pictures measured, pictures in all); may raise to stop."""
@@ -21,40 +22,74 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Shares (0 to 1) of pictures that are named rightly."""
+    """Fractions (0 to 1) of all pictures."""
 
     clean: float
     robust: float
-    """Of the pictures that are named rightly, and still are when an attack has changed them."""
+    """Classified correctly, and still so under attack."""
 
 
 def accuracy(
     classifier: RobustClassifier, pictures: Pictures, attack: Attack, seed: int = 0, report: Report | None = None
 ) -> Accuracy:
-    """Clean accuracy, and accuracy under an attack; the same each time for the same seed, on the same device.
+    """Clean and robust accuracy; deterministic for a seed on a CPU.
 
     Args:
         classifier: on the device that is to compute.
         pictures: to measure with.
-        attack: see `attack.attacked`.
+        attack: see `attack.pgd_attack`.
         seed: of the attack's random starts.
         report: see `Report`.
     """
     clean = robust = 0
     device = classifier.mean.device
     with seeded(seed, device):
-        for start in range(0, len(pictures), BATCH):
-            part = pictures[slice(start, start + BATCH)]
+        for start in range(0, len(pictures), BATCH_SIZE):
+            part = pictures[slice(start, start + BATCH_SIZE)]
             images, classes = part.images.to(device).float() / 255, part.classes.to(device)
             with torch.no_grad():
-                right = classifier(images).argmax(1) == classes
-            clean += int(right.sum())
-            # The others are lost already.
-            images, classes = images[right], classes[right]
+                correct = classifier(images).argmax(1) == classes
+            clean += int(correct.sum())
+            # A misclassified picture needs no attack.
+            images, classes = images[correct], classes[correct]
             if len(classes):
-                changed = pgd_attack(classifier, images, classes, attack)
+                adversarial = pgd_attack(classifier, images, classes, attack)
                 with torch.no_grad():
-                    robust += int((classifier(changed).argmax(1) == classes).sum())
+                    robust += int((classifier(adversarial).argmax(1) == classes).sum())
             if report is not None:
-                report(min(start + BATCH, len(pictures)), len(pictures))
+                report(min(start + BATCH_SIZE, len(pictures)), len(pictures))
     return Accuracy(clean / len(pictures), robust / len(pictures))
+
+
+def validation_accuracy(
+    classifier: RobustClassifier, data: TrainingData, attack: Attack, report: Report | None = None
+) -> Accuracy:
+    """Accuracy on the validation pictures, under 5 steps of a training's attack: cheap enough for every evaluation."""
+    return accuracy(classifier, data.validation, replace(attack, steps=5, rel_step_size=0.4), report=report)
+
+
+def evaluate(
+    classifier: RobustClassifier, data: TrainingData, attack: Attack, report: Report | None = None
+) -> Evaluation:
+    """The final figures: on the test pictures (validation pictures if there are none), under PGD-20 with 2 restarts.
+
+    Args:
+        classifier: on the device that is to compute.
+        data: of its training.
+        attack: of its training; half and twice its epsilon are measured, too.
+        report: see `Report`.
+    """
+    pictures, measured_on = (data.test, "test split") if data.test else (data.validation, "validation pictures")
+    long = replace(attack, steps=20, rel_step_size=0.125, restarts=2)
+    found = {
+        f"{epsilon:g}": accuracy(classifier, pictures, replace(long, epsilon=epsilon), report=report)
+        for epsilon in (attack.epsilon / 2, attack.epsilon, 2 * attack.epsilon)
+    }
+    at_training = found[f"{attack.epsilon:g}"]
+    return Evaluation(
+        clean_accuracy=at_training.clean,
+        robust_accuracy=at_training.robust,
+        robust_accuracies={epsilon: each.robust for epsilon, each in found.items()},
+        attack=f"PGD-{long.steps} from {long.restarts} random starts",
+        measured_on=measured_on,
+    )

@@ -1,4 +1,4 @@
-"""Chance that comes out the same each time, and leaves no trace."""
+"""Reproducible random numbers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Torch's global generators at a seed inside, and as they were afterwards."""
+    """Seed torch's global generators inside the block, and restore their states after it."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield

@@ -1,53 +1,58 @@
-"""How to train, as data: named recipes."""
+"""How to train, as data: named recipes, and the plan that a recipe gives for a number of pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 
-from ..synthesis.constraints import Constraint, NormName
+from ..synthesis.constraints import Constraint
 
-STEPS_AN_EPOCH, SMALLEST_BATCH = 20, 16
-FEW = 5000
-"""Training pictures."""
-WIDE_STAGES = 3
-"""Of a network for few pictures, the first ones."""
+AttackNorm = Literal["l2", "linf"]
+MIN_STEPS_PER_EPOCH, MIN_BATCH_SIZE = 20, 16
+REFERENCE_BATCH_SIZE = 128
+SMALL_DATA = 5000
+"""Fewer training pictures than this get the smaller network, the pretrained layers and their own CutMix."""
+FULL_WIDTH_STAGES = 3
+"""The first stages keep their widths in the smaller network, so that pretrained layers fit."""
 
 
 @dataclass(frozen=True)
 class Attack:
-    """Projected gradient descent on the classifier's cross-entropy (PGD; Madry et al., arXiv 1706.06083)."""
+    """Projected gradient ascent of the classifier's cross-entropy (PGD; Madry et al., arXiv 1706.06083).
 
-    norm: NormName
-    """`l2` or `linf`."""
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    norm: AttackNorm
     epsilon: float
-    """The radius of the ball, for a picture with values in [0, 1]: of the whole picture for `l2`, of a value for
-    `linf`."""
+    """The radius of the ball, for pixel values in [0, 1]: of the whole picture for `l2`, of each value for `linf`."""
     steps: int
     rel_step_size: float
-    """The step size, as a share of epsilon."""
+    """The step size as a fraction of epsilon, in (0, 4]."""
     restarts: int = 1
-    """From how many random starts; the one that deceives counts."""
+    """Random restarts; the worst case counts."""
 
     def __post_init__(self) -> None:
-        if self.norm == "free":
-            raise ValueError("An attack stays in a ball: its norm is l2 or linf, not free.")
+        if self.norm not in get_args(AttackNorm):
+            raise ValueError(f"An attack stays in a ball: its norm is l2 or linf, not {self.norm}.")
         if self.steps < 1 or self.restarts < 1:
             raise ValueError(f"An attack has {self.steps} steps and {self.restarts} restarts; each must be 1 or more.")
         if not 0 < self.rel_step_size <= 4:
-            raise ValueError(f"A step takes {self.rel_step_size} of epsilon; it must be above 0, and 4 at most.")
-        self.constraint  # noqa: B018 (an epsilon that is none is refused there)
+            raise ValueError(f"The step size is {self.rel_step_size} of epsilon; it must be above 0, and 4 at most.")
+        self.constraint  # noqa: B018 (it checks epsilon)
 
     @property
     def constraint(self) -> Constraint:
+        """The ball around each picture."""
         return Constraint(self.norm, self.epsilon)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a classifier is trained, whatever the pictures."""
+    """How a classifier is trained, whatever the pictures; `plan` resolves what depends on how many there are."""
 
     summary: str
     """What it is for, in a few words."""
@@ -56,63 +61,90 @@ class Recipe:
     input_size: int
     """Height and width of the pictures, in pixels."""
     attack: Attack
-    pictures: int
-    """How many pictures are shown in all, each time one is shown counted: fewer pictures, more epochs."""
-    most_epochs: int
-    """However few pictures there are."""
-    batch_size: int = 128
+    samples_seen: int
+    """How many pictures the network sees in all, repeats counted: fewer pictures get more epochs."""
+    max_epochs: int
+    batch_size: int = REFERENCE_BATCH_SIZE
+    """The largest; few pictures get smaller batches."""
     learning_rate: float = 0.2
-    """The highest, for a batch of 128; it is scaled with the batch."""
-    warm_up: float = 0.1
-    """The share of the steps in which the learning rate rises from 0, and epsilon to its full size."""
+    """The peak, for a batch of 128; it is scaled linearly with the batch size."""
+    warmup: float = 0.1
+    """The fraction of the steps, below 1, in which the learning rate and epsilon rise linearly."""
     momentum: float = 0.9
     weight_decay: float = 5e-4
     max_grad_norm: float = 5.0
-    """The longest gradient of all weights together."""
+    """Gradients are clipped to this L2 norm over all parameters."""
     ema_decay: float = 0.995
-    """The decay of the exponential moving average of the weights, which is what is kept in the end."""
+    """The decay of the exponential moving average of the weights; the average is the classifier that is kept."""
     label_smoothing: float = 0.0
     crop_padding: int = 8
-    """Pixels by which a picture may be shifted."""
-    smallest_crop: float = 1.0
-    """The smallest share of a picture's area that is cut out and enlarged; 1: nothing is cut out."""
-    colour: float = 0.0
-    """By which share brightness, contrast and saturation may change."""
-    cut_mix: float = 0.0
-    """The share of batches in which a piece of each picture is cut from another, and that share of its class with it
-    (Yun et al., arXiv 1905.04899), against robust overfitting (Rebuffi et al., arXiv 2111.05328)."""
-    few_cut_mix: float = 0.0
-    """The same for few pictures. Patterns that are learned soon anyway lose their shapes by it."""
+    """Random crops of the picture padded by so many pixels."""
+    min_crop_scale: float = 1.0
+    """Random resized crops of at least this fraction of the area; 1: none."""
+    color_jitter: float = 0.0
+    """How much brightness, contrast and saturation vary, each as a fraction."""
+    cutmix_prob: float = 0.0
+    """The probability that a batch is mixed by CutMix (Yun et al., arXiv 1905.04899), which reduces robust overfitting
+    (Rebuffi et al., arXiv 2111.05328)."""
+    small_data_cutmix_prob: float = 0.0
+    """The same for fewer than `SMALL_DATA` pictures: CutMix costs simple patterns their shapes."""
     seed: int = 0
-    start: str = ""
-    """The bundled classifier whose first stages a network for few pictures begins with; empty: random weights.
-    What robust features have been learned on other pictures is a good start (Salman et al., arXiv 2007.08489)."""
+    pretrained: str = ""
+    """The bundled classifier that gives the first stages of a network for fewer than `SMALL_DATA` pictures; empty:
+    random weights. Robust features transfer well (Salman et al., arXiv 2007.08489)."""
 
-    def epochs(self, count: int) -> int:
-        """How often each of so many training pictures is shown."""
-        return max(1, min(round(self.pictures / count), self.most_epochs))
+    def plan(self, count: int, epochs: int | None = None) -> TrainingPlan:
+        """The training on `count` pictures.
 
-    def batch(self, count: int) -> int:
-        """How many of so many training pictures are learned from at once: fewer of few, so that there are steps."""
-        size = self.batch_size
-        while size > SMALLEST_BATCH and count < size * STEPS_AN_EPOCH:
-            size //= 2
-        return min(size, count)
+        Args:
+            count: training pictures, 1 or more.
+            epochs: instead of the recipe's.
+        """
+        small = count < SMALL_DATA
+        widths = list(self.architecture["widths"])
+        if small:
+            # Half the width in the last stages: a wider network overfits.
+            widths[FULL_WIDTH_STAGES:] = [width // 2 for width in widths[FULL_WIDTH_STAGES:]]
+        batch_size = self.batch_size
+        while batch_size > MIN_BATCH_SIZE and count < batch_size * MIN_STEPS_PER_EPOCH:
+            batch_size //= 2
+        batch_size = min(batch_size, count)
+        return TrainingPlan(
+            recipe=self,
+            pictures=count,
+            epochs=epochs or max(1, min(round(self.samples_seen / count), self.max_epochs)),
+            batch_size=batch_size,
+            learning_rate=self.learning_rate * batch_size / REFERENCE_BATCH_SIZE,
+            architecture={**self.architecture, "widths": widths},
+            cutmix_prob=self.small_data_cutmix_prob if small else self.cutmix_prob,
+            pretrained=self.pretrained if small else "",
+        )
 
-    def network(self, count: int) -> dict[str, Any]:
-        """The architecture for so many training pictures: half as wide in the end for few, which it would learn by
-        heart."""
-        widths = self.architecture["widths"]
-        narrow = [*widths[:WIDE_STAGES], *(width // 2 for width in widths[WIDE_STAGES:])]
-        return {**self.architecture, "widths": narrow if count < FEW else list(widths)}
 
-    def mixing(self, count: int) -> float:
-        """The share of batches to mix, of so many training pictures."""
-        return self.few_cut_mix if count < FEW else self.cut_mix
+@dataclass(frozen=True, kw_only=True)
+class TrainingPlan:
+    """A recipe resolved for a number of training pictures."""
 
-    def begins_with(self, count: int) -> str:
-        """The bundled classifier that a network for so many training pictures begins with; empty: none."""
-        return self.start if count < FEW else ""
+    recipe: Recipe
+    pictures: int
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    """The peak, for this batch size."""
+    architecture: Mapping[str, Any]
+    cutmix_prob: float
+    pretrained: str
+    """The bundled classifier that gives the first stages; empty: random weights."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches only."""
+        return self.pictures // self.batch_size
+
+    @property
+    def steps(self) -> int:
+        """Of all epochs together."""
+        return self.epochs * self.steps_per_epoch
 
 
 def _recipe(summary: str, widths: list[int], blocks: list[int], **settings: Any) -> Recipe:
@@ -135,21 +167,21 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             [1, 1, 1, 1, 1],
             input_size=96,
             attack=Attack("l2", 1.5, 2, 0.94),
-            pictures=400_000,
-            most_epochs=32,
-            cut_mix=0.5,
-            start="canvas",
+            samples_seen=400_000,
+            max_epochs=32,
+            cutmix_prob=0.5,
+            pretrained="canvas",
         ),
         "good": _recipe(
-            "half as wide again, and attacked harder; a night on two CPU cores, minutes on a GPU",
+            "half as wide again, and a stronger attack; a night on two CPU cores, minutes on a GPU",
             [48, 96, 192, 384, 512],
             [1, 1, 2, 2, 1],
             input_size=96,
             attack=Attack("l2", 1.5, 3, 0.6),
-            pictures=1_000_000,
-            most_epochs=200,
+            samples_seen=1_000_000,
+            max_epochs=200,
             ema_decay=0.999,
-            smallest_crop=0.5,
+            min_crop_scale=0.5,
         ),
         "best": _recipe(
             "as large as a ResNet-18, 128 pixels, seven attack steps; for a GPU",
@@ -157,11 +189,11 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             [2, 2, 2, 2],
             input_size=128,
             attack=Attack("l2", 2.0, 7, 0.25),
-            pictures=2_000_000,
-            most_epochs=300,
+            samples_seen=2_000_000,
+            max_epochs=300,
             batch_size=256,
             ema_decay=0.999,
-            smallest_crop=0.5,
+            min_crop_scale=0.5,
         ),
     }
 )

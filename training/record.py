@@ -1,51 +1,71 @@
-"""What happened in a run: a JSON log, and a plot of it."""
+"""How a classifier was trained and how good it is: the typed form of `ClassifierCard.training`."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from .recipes import AttackNorm
 
-@dataclass(frozen=True)
-class EvalRecord:
-    """One measurement on the way. Shares are from 0 to 1."""
+_KEYS = {"cutmix_prob": "cut_mix", "pretrained": "began_with"}
+"""The fields that have another key in a classifier's file, whose format is older than their names."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """The final figures. Accuracies are from 0 to 1."""
+
+    clean_accuracy: float
+    robust_accuracy: float
+    """At the epsilon of training."""
+    robust_accuracies: Mapping[str, float]
+    """By epsilon, as text (`"1.5"`)."""
+    attack: str
+    """In words."""
+    measured_on: str
+    """The pictures, in words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """What a run writes into the card of its classifier."""
+
+    norm: AttackNorm
+    epsilon: float
+    pgd_steps: int
+    epochs: int
+    pictures: int
+    """Training pictures."""
+    cutmix_prob: float = 0.0
+    pretrained: str = ""
+    """The bundled classifier that gave the first stages; empty: random weights."""
+    data: str
+    """Where the pictures are from, and on what terms."""
+    minutes: float
+    device: str
     epoch: int
-    loss: float
-    """The mean over the steps since the last one, on attacked training pictures."""
-    training_robust: float
-    """The share of attacked training pictures that were named rightly in those steps; of a picture that was cut
-    together, by its larger share."""
-    clean: float
-    """The share of validation pictures that are named rightly."""
-    robust: float
-    """The share that still is under attack."""
-    seconds: float
-    """Of work, since the run began."""
+    """After which the weights were kept."""
+    evaluation: Evaluation | None = None
+    """None: the run has not finished."""
 
+    @classmethod
+    def from_dict(cls, training: Mapping[str, Any]) -> TrainingRecord:
+        """Read `ClassifierCard.training`; further keys are ignored.
 
-def write_record(folder: Path, identity: dict[str, Any], history: Sequence[EvalRecord]) -> None:
-    """Write `log.json`, and `accuracy.png` where matplotlib is there to draw it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    log = {**identity, "history": [asdict(entry) for entry in history]}
-    (folder / "log.json").write_text(json.dumps(log, indent=2) + "\n", "utf-8")
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        # ComfyUI does without it.
-        return
-    figure = Figure((7, 4), dpi=120, layout="constrained")
-    axes = figure.subplots()
-    epochs = [entry.epoch for entry in history]
-    axes.plot(epochs, [100 * entry.clean for entry in history], label="clean")
-    axes.plot(epochs, [100 * entry.robust for entry in history], label="under attack")
-    axes.plot(epochs, [100 * entry.training_robust for entry in history], ":", label="under attack, training pictures")
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("% of validation pictures named rightly")
-    axes.set_ylim(0, 100)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.savefig(folder / "accuracy.png")
+        Raises:
+            ValueError: it is not what a run writes, as for classifiers that were trained elsewhere.
+        """
+        names = {field.name: _KEYS.get(field.name, field.name) for field in fields(cls)}
+        figures = {field.name: training[field.name] for field in fields(Evaluation) if field.name in training}
+        try:
+            evaluation = Evaluation(**figures) if figures else None
+            known = {name: training[key] for name, key in names.items() if key in training}
+            return cls(**known, evaluation=evaluation)
+        except TypeError as error:
+            raise ValueError(f"This classifier's card is not of a run of this pack: {error}.") from error
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the card of a classifier's file has it: flat, JSON values only."""
+        values = {_KEYS.get(name, name): value for name, value in asdict(self).items() if name != "evaluation"}
+        return {**values, **(asdict(self.evaluation) if self.evaluation else {"unfinished": True})}

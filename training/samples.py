@@ -1,4 +1,4 @@
-"""Pictures that a classifier in training would paint: the eye is the best validator."""
+"""Generated samples of a classifier in training: the eye validates what accuracies cannot."""
 
 from __future__ import annotations
 
@@ -10,30 +10,33 @@ from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
 from ..models import ClassSeeds, RobustClassifier
-from ..synthesis import TRANSLATE_PRESETS, Mix, class_seeds, translate
+from ..synthesis import Mix, generate
 from ..synthesis.ascent import Callback
 
-MOST = 16
+MAX_SAMPLES = 16
 
 
-def painted(classifier: RobustClassifier, seeds: ClassSeeds, callback: Callback | None = None) -> Tensor:
-    """Up to 16 pictures `[B, 3, S, S]` in [0, 1], on the CPU: of each class as many, the same seeds each time.
+def generate_samples(classifier: RobustClassifier, seeds: ClassSeeds, callback: Callback | None = None) -> Tensor:
+    """Up to 16 pictures `[B, 3, S, S]` in [0, 1] on the CPU: equally many of each class, from the same random seeds.
 
-    For `callback` see `synthesis.ascent.Callback`.
+    Args:
+        classifier: on the device that is to compute.
+        seeds: of all its classes.
+        callback: see `synthesis.ascent.Callback`.
     """
-    settings, side = TRANSLATE_PRESETS["generate"], classifier.input_size
-    classes = range(min(len(classifier.labels), MOST))
-    numbers = range(max(1, MOST // len(classes)))
-    made = []
-    for index in classes:
-        mix = Mix(((index, 1.0),))
-        starts = class_seeds(seeds, mix, side, side, numbers).to(classifier.mean.device)
-        made.append(translate(classifier, starts, mix, settings, numbers, callback=callback).cpu())
-    return torch.cat(made)
+    classes = range(min(len(classifier.labels), MAX_SAMPLES))
+    random_seeds = range(max(1, MAX_SAMPLES // len(classes)))
+    seeded = classifier.with_seeds(seeds)
+    samples = [generate(seeded, Mix.single(index), random_seeds, callback=callback).cpu() for index in classes]
+    return torch.cat(samples)
 
 
 def write_samples(folder: Path, samples: Tensor, epoch: int) -> None:
-    """Write them as one sheet, `samples/epoch-012.png`."""
+    """Write them as one sheet, `samples/epoch-012.png`.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     sheet = folder / "samples" / f"epoch-{epoch:03}.png"
     sheet.parent.mkdir(parents=True, exist_ok=True)
     to_pil_image(make_grid(samples, nrow=4, padding=2, pad_value=1)).save(sheet)

@@ -1,4 +1,4 @@
-"""What a run goes on from after it was stopped: one safetensors file, replaced only when it is whole."""
+"""What a run resumes from after it was stopped: one safetensors file, replaced atomically."""
 
 from __future__ import annotations
 
@@ -11,33 +11,49 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from ..models.checkpoints import write_whole
+from ..models.format import write_whole
+from .paths import RunError, RunExistsError, RunPaths
 
 ENTRY = "robust_training"
+_OLD_KEYS = {
+    "pictures": "samples_seen",
+    "most_epochs": "max_epochs",
+    "warm_up": "warmup",
+    "clip_norm": "max_grad_norm",
+    "averaging": "ema_decay",
+    "smallest_crop": "min_crop_scale",
+    "colour": "color_jitter",
+    "cut_mix": "cutmix_prob",
+    "few_cut_mix": "small_data_cutmix_prob",
+    "start": "pretrained",
+    "step_share": "rel_step_size",
+}
+"""Keys of recipes and attacks in files of version 0.1.0, so that its runs still resume, and finished ones load."""
 
 
 class StateError(ValueError):
-    """A file that no run can go on from."""
+    """A file that no run can resume from."""
 
 
 @dataclass(frozen=True)
 class SavedState:
-    """Where a run is."""
+    """The state of a run."""
 
     identity: Mapping[str, Any]
-    """The recipe, the epochs and the pictures, by which a run is known."""
+    """Recipe, epochs and the digest of the pictures: what has the same identity is the same run."""
     step: int
     """How many steps it has taken."""
     seconds: float
-    """How long it has worked."""
+    """Of work so far."""
     history: list[dict[str, Any]]
+    """The evaluations, see `log.EvalRecord`."""
     best: float | None
-    """The accuracy under attack of the classifier in the run's file; None before the first measurement."""
+    """The robust accuracy of the classifier in the run's file; None before the first evaluation."""
     unmeasured: list[tuple[float, float]]
-    """Loss and accuracy of the steps since the last entry of the history."""
+    """Loss and accuracy of the steps since the last evaluation."""
     finished: bool
     tensors: Mapping[str, Tensor]
-    """Of `Trainer.state`; none where it is finished."""
+    """See `Trainer.state`; none if the run has finished."""
 
 
 def write_state(path: Path, state: SavedState) -> None:
@@ -46,12 +62,12 @@ def write_state(path: Path, state: SavedState) -> None:
     Raises:
         OSError: it cannot be written; what was there before still is.
     """
-    about = {field.name: getattr(state, field.name) for field in fields(state) if field.name != "tensors"}
-    write_whole(path, state.tensors, {ENTRY: json.dumps(about)})
+    header = {field.name: getattr(state, field.name) for field in fields(state) if field.name != "tensors"}
+    write_whole(path, state.tensors, {ENTRY: json.dumps(header)})
 
 
 def read_state(path: Path) -> SavedState | None:
-    """Read a state; None where there is no such file.
+    """Read a state; None if there is no such file.
 
     Raises:
         StateError: it is damaged, or something else.
@@ -59,10 +75,40 @@ def read_state(path: Path) -> SavedState | None:
     if not path.is_file():
         return None
     try:
-        # Copies, because Windows does not replace a file that something still looks into.
+        # Cloned, because Windows does not replace a file that is memory-mapped.
         with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})[ENTRY])
+            header = json.loads((file.metadata() or {})[ENTRY])
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        return SavedState(**about, tensors=tensors)
+        header["identity"] = _current_keys(header["identity"])
+        return SavedState(**header, tensors=tensors)
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StateError(f"{path} is damaged, or was written by another version of the pack ({error}).") from error
+
+
+def find_state(paths: RunPaths, identity: Mapping[str, Any]) -> SavedState | None:
+    """The state of an earlier run with these paths and this identity; None if the paths are unused.
+
+    Raises:
+        RunExistsError: another run, or another classifier, has these paths.
+        RunError: the state is damaged.
+    """
+    try:
+        state = read_state(paths.state)
+    except StateError as error:
+        raise RunError(f"{error} Delete it and {paths.result.name} to begin anew.") from error
+    if state is None:
+        if paths.result.exists():
+            raise RunExistsError(f"There is a classifier at {paths.result} already. Choose another name.")
+        return None
+    if state.identity != identity:
+        raise RunExistsError(
+            f"'{paths.result.stem}' is the name of a run with other pictures or settings. Choose another name, or "
+            f"delete {paths.state} and {paths.result.name}."
+        )
+    return state
+
+
+def _current_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_OLD_KEYS.get(key, key): _current_keys(item) for key, item in value.items()}
+    return value

@@ -14,7 +14,8 @@ from ..views import whole
 def classify(classifier: RobustClassifier, images: Tensor) -> Tensor:
     """Probabilities `[B, classes]` of pictures `[B, 3, H, W]` in [0, 1], any H and W, seen whole."""
     with torch.no_grad():
-        logits: Tensor = classifier(whole(images, classifier.input_size).look(images))
+        height, width = images.shape[2:]
+        logits: Tensor = classifier(whole(height, width, classifier.input_size).look(images))
     return logits.softmax(1)
 
 
@@ -30,7 +31,8 @@ def class_cross_entropy(classifier: RobustClassifier, mix: Mix) -> Loss:
     """How little of a mix the classifier sees in pictures `[B, 3, H, W]`, any H and W: their cross-entropy, `[B]`."""
 
     def loss(images: Tensor) -> Tensor:
-        view = whole(images, classifier.input_size)
+        height, width = images.shape[2:]
+        view = whole(height, width, classifier.input_size)
         weights = target_weights(classifier, mix, images)
         return class_loss(classifier, weights, "cross-entropy")(view.look(images))
 

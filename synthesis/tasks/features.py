@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 
 from ...models import RobustClassifier
-from ..ascent import Callback, ascend
+from ..ascent import AscentSettings, Callback, ascend
 from ..objectives import feature_loss
 from ..seeds import natural_noise
-from ..settings import ClimbSettings
 from ..views import around
 
-VISUALISE = ClimbSettings(steps=16, step_size=4.0, norm="free", final_step=0.2, jitter=4, keep_best=False)
+VISUALISE = AscentSettings(steps=16, step_size=4.0, final_step=0.2, jitter=4, keep_best=False)
 
 
 def region_features(classifier: RobustClassifier, images: Tensor, mask: Tensor) -> Tensor:
@@ -44,7 +43,7 @@ def visualise_features(
     callback: Callback | None = None,
     device: torch.device | None = None,
 ) -> Tensor:
-    """What features look like: pictures that climb from natural-spectrum noise to each (arXiv 1906.09453, 4.2).
+    """What features look like: images that start from natural-spectrum noise (arXiv 1906.09453, 4.2).
 
     Returns:
         `[len(features), 3, input_size, input_size]` in [0, 1].
@@ -53,4 +52,4 @@ def visualise_features(
     noise = natural_noise(side, side, [random_seed]).expand(len(features), -1, -1, -1).to(device)
     see = partial(classifier.features, fake_relu=True)
     weights = torch.nn.functional.one_hot(torch.tensor(features), classifier.feature_count)
-    return ascend(noise, feature_loss(see, weights.to(noise)), VISUALISE.ascent(side, side), callback=callback)
+    return ascend(noise, feature_loss(see, weights.to(noise)), VISUALISE.at_size(side, side), callback=callback)

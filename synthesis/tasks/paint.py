@@ -1,26 +1,37 @@
-"""Paint features into pictures."""
+"""Paint features into images."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from ...models import RobustClassifier
 from ..ascent import Callback
+from ..coarse_to_fine import Plan, coarse_to_fine, plan_levels
 from ..objectives import feature_loss
+from ..settings import DetailSettings, MaskSettings, OperationSettings
 from ..views import around
-from .masked import MaskedSettings, climb_inside
 
-# arXiv 1906.09453, section 4.2 and appendix A, at 224 px.
-PAINT_PAPER = MaskedSettings(steps=140, step_size=1.0, norm="l2", epsilon=70.0, penalty=90.0)
 FEATURE_WEIGHT = 0.1
-"""What the paper multiplies a feature with; it counts against the penalty alone."""
+"""The paper's factor for features; it matters only beside the penalty."""
 
-PAINT_PRESET = MaskedSettings(
-    steps=16, step_size=6.0, norm="free", final_step=0.2, jitter=2, feather=3, detail_steps=8, keep_best=False
-)
+
+@dataclass(frozen=True, kw_only=True)
+class PaintSettings(OperationSettings):
+    """Settings of `paint`."""
+
+    operation: ClassVar[str] = "paint"
+    detail: DetailSettings = field(default_factory=DetailSettings)
+    mask: MaskSettings = field(default_factory=MaskSettings)
+
+
+def paint_plan(input_size: int, mask: Tensor, settings: PaintSettings) -> Plan:
+    """The levels of `paint` for masks `[B, 1, H, W]` and a classifier of `input_size`."""
+    return plan_levels(around(mask, input_size), settings.ascent, settings.detail, input_size)
 
 
 def paint(
@@ -29,18 +40,18 @@ def paint(
     mask: Tensor,
     features: Tensor,
     strength: float,
-    settings: MaskedSettings,
+    settings: PaintSettings,
     callback: Callback | None = None,
 ) -> Tensor:
-    """Climb towards features inside a mask (arXiv 1906.09453, section 4.2).
+    """Paint features inside a mask by an ascent on them (arXiv 1906.09453, section 4.2).
 
     Args:
-        classifier: what to climb, on the device of `images`.
+        classifier: on the device of `images`.
         images: `[B, 3, H, W]` in [0, 1], float32, any H and W.
-        mask: `[B, 1, H, W]` in [0, 1]: where to paint. Where it is 0 the pictures stay bit for bit.
-        features: the weight of each feature, `[F]`, or `[B, F]` for a mix of its own for each picture.
+        mask: `[B, 1, H, W]` in [0, 1]: where to paint. Where it is 0 the images stay bit for bit.
+        features: the weight of each feature, `[F]`, or `[B, F]` for a mix of its own for each image.
         strength: multiplies step size and epsilon.
-        settings: see `MaskedSettings`, `PAINT_PRESET` and `PAINT_PAPER`.
+        settings: see `PaintSettings`, and `presets` for named ones.
         callback: see `ascent.Callback`.
 
     Returns:
@@ -51,19 +62,16 @@ def paint(
     """
     if not 0 < strength < float("inf"):
         raise ValueError(f"The strength is {strength}; it must be a number above 0.")
-    view = around(mask, classifier.input_size)
-    changed = climb_inside(
+    changed = coarse_to_fine(
         images,
-        view.look(images),
-        mask,
-        view,
-        # A feature that a picture does not show is switched off: its gradient passes the last activation all the same.
+        paint_plan(classifier.input_size, mask, settings),
+        # A feature that an image does not show is switched off. With the fake ReLU it has a gradient all the same.
         partial(classifier.features, fake_relu=True),
         lambda see: feature_loss(see, FEATURE_WEIGHT * features),
-        settings,
-        classifier.input_size,
-        callback,
-        strength,
+        mask=mask,
+        mask_settings=settings.mask,
+        strength=strength,
+        callback=callback,
     )
-    # The climb has blended by the mask already.
+    # The ascent has blended by the mask already.
     return torch.where(mask == 0, images, changed)

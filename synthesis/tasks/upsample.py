@@ -1,42 +1,58 @@
-"""Enlarge pictures with the detail that a class has."""
+"""Enlarge images with the detail that a class has."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...models import RobustClassifier
-from ..ascent import Callback, ascend, later, through
+from ..ascent import AscentSettings, Callback
+from ..coarse_to_fine import Level, Plan, coarse_to_fine, plan_levels
 from ..constraints import Consistency
 from ..mix import Mix
-from ..objectives import ObjectiveName, class_loss
-from ..settings import ClimbSettings
-from ..views import NATIVE_AREA, See, in_tiles, resized, whole
+from ..objectives import ObjectiveName, check_objective, class_loss
+from ..settings import DetailSettings, OperationSettings
+from ..views import NATIVE_AREA, See, View, in_tiles, resized, whole, working_size
 from .classify import target_weights
 
 FACTORS = range(2, 9)
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpsampleSettings(ClimbSettings):
-    """How to add detail to an enlarged picture."""
+class UpsampleSettings(OperationSettings):
+    """Settings of `upsample`."""
 
+    operation: ClassVar[str] = "upsample"
     objective: ObjectiveName
     consistent: bool = True
-    """Averaged back down, the result equals the picture it came from. Else it is the paper's method: every pixel is
-    repeated, and the climb is held by the ball alone."""
+    """Averaged back down, the result equals the input. Else it is the paper's method: every pixel is repeated, and
+    the ball alone limits the ascent."""
+
+    def __post_init__(self) -> None:
+        check_objective(self.objective)
 
 
-# arXiv 1906.09453, section 3.4 and appendix A, at 224 px.
-UPSAMPLE_PAPER = UpsampleSettings(
-    steps=40, step_size=1.0, norm="l2", epsilon=8.0, objective="cross-entropy", consistent=False
-)
-UPSAMPLE_PRESET = UpsampleSettings(
-    steps=10, step_size=8.0, norm="free", objective="logit", final_step=0.2, jitter=2, keep_best=False
-)
+def upsample_plan(input_size: int, height: int, width: int, factor: int, settings: UpsampleSettings) -> Plan:
+    """The levels of `upsample` for images of `height` x `width` pixels and a classifier of `input_size`.
+
+    Of a consistent ascent every level is at the size of the result. The network sees it averaged down, by less from
+    level to level, as far as there is detail to add; what is larger than its own size it sees in tiles.
+    """
+    height, width = height * factor, width * factor
+    if not settings.consistent:
+        return plan_levels(whole(height, width, input_size), settings.ascent, DetailSettings(), input_size)
+    levels, done = [], 0
+    reductions = _reductions(factor, height, width, input_size)
+    for index, reduction in enumerate(reductions):
+        steps = (settings.ascent.steps * (index + 1)) // len(reductions) - done
+        if steps:
+            levels.append(_level(height, width, reduction, replace(settings.ascent, steps=steps), input_size))
+        done += steps
+    return Plan(tuple(levels))
 
 
 def upsample(
@@ -47,18 +63,14 @@ def upsample(
     settings: UpsampleSettings,
     callback: Callback | None = None,
 ) -> Tensor:
-    """Enlarge pictures and climb towards a mix of classes (arXiv 1906.09453, section 3.4).
-
-    A consistent climb goes from coarse detail to fine: the classifier looks at the canvas in half the resolution and
-    half of that, as far as there is detail to add, and then at all of it; what is larger than its own size it sees in
-    tiles, which lie elsewhere at each step.
+    """Enlarge images and move them towards a mix of classes (arXiv 1906.09453, section 3.4).
 
     Args:
-        classifier: what to climb, on the device of `images`.
+        classifier: on the device of `images`.
         images: `[B, 3, H, W]` in [0, 1], float32, any H and W.
         factor: how many times as wide and high the result is; one of `FACTORS`.
-        mix: the classes; None for the class the classifier itself sees in each picture.
-        settings: see `UpsampleSettings`, `UPSAMPLE_PRESET` and `UPSAMPLE_PAPER`.
+        mix: the classes; None for the class the classifier itself sees in each image.
+        settings: see `UpsampleSettings`, and `presets` for named ones.
         callback: see `ascent.Callback`.
 
     Returns:
@@ -70,61 +82,59 @@ def upsample(
     """
     if factor not in FACTORS:
         raise ValueError(f"The factor is {factor}; it must be from {FACTORS[0]} to {FACTORS[-1]}.")
-    height, width = images.shape[2] * factor, images.shape[3] * factor
+    height, width = images.shape[2:]
+    plan = upsample_plan(classifier.input_size, height, width, factor, settings)
     weights = target_weights(classifier, mix, images)
-    if not settings.consistent:
-        enlarged = F.interpolate(images, (height, width), mode="nearest")
-        view = whole(enlarged, classifier.input_size)
-        small = view.look(enlarged)
-        loss = class_loss(classifier, weights, settings.objective)
-        back = partial(view.put_back, enlarged, small)
-        return back(ascend(small, loss, settings.ascent(*view.size), callback=callback and through(callback, back)))
-    consistency = Consistency(images, factor)
-    canvas = consistency.project(resized(images, (height, width)))
-    stages = _stages(factor, height, width, classifier.input_size)
-    done = 0
-    for index, stage in enumerate(stages):
-        steps = (settings.steps * (index + 1)) // len(stages) - done
-        if steps == 0:
-            continue
-        # Tiles that lie elsewhere at each step leave no seams.
-        jitter = classifier.input_size * stage.reduction // 2 if stage.tiled else settings.jitter
-        ascent = replace(settings, steps=steps, jitter=min(jitter, min(height, width) - 1)).ascent(height, width)
-        loss = class_loss(_stage_logits(classifier, stage), weights, settings.objective)
-        canvas = ascend(
-            canvas, loss, ascent, callback=callback and later(callback, done), projection=consistency.project
-        )
-        done += steps
-    return canvas
+    size = (height * factor, width * factor)
+    projection: Callable[[Tensor], Tensor] | None = None
+    if settings.consistent:
+        projection = Consistency(images, factor).project
+        enlarged = projection(resized(images, size))
+    else:
+        enlarged = F.interpolate(images, size, mode="nearest")
+    return coarse_to_fine(
+        enlarged,
+        plan,
+        classifier,
+        lambda see: class_loss(see, weights, settings.objective),
+        projection=projection,
+        callback=callback,
+    )
 
 
-@dataclass(frozen=True)
-class _Stage:
-    """How the classifier sees the canvas during some of the steps."""
+def _level(height: int, width: int, reduction: int, ascent: AscentSettings, input_size: int) -> Level:
+    reduced = (height // reduction, width // reduction)
+    tiled = _is_tiled(reduced, input_size)
+    # Tiles that are shifted from step to step leave no seams.
+    jitter = input_size * reduction // 2 if tiled else ascent.jitter
+    settings = replace(ascent, jitter=min(jitter, min(height, width) - 1)).at_size(height, width)
 
-    reduction: int
-    """Canvas pixels that are averaged to one, across and down."""
-    tiled: bool
+    def see(network: See) -> See:
+        if tiled:
+            seen = in_tiles(network, input_size, faded=False)
+        else:
+            view = whole(*reduced, input_size)
+            seen = lambda images: network(view.look(images))  # noqa: E731
+        return seen if reduction == 1 else lambda images: seen(F.avg_pool2d(images, reduction))
+
+    network_size = (input_size, input_size) if tiled else working_size(*reduced, input_size)
+    return Level(View(((0, 0, height, width),), (height, width)), settings, network_size, tiled, see)
 
 
-def _stages(factor: int, height: int, width: int, input_size: int) -> list[_Stage]:
-    """From coarse to fine. A view reduced by the factor or more holds no detail that could be added."""
-    stages: list[_Stage] = []
+def _reductions(factor: int, height: int, width: int, input_size: int) -> list[int]:
+    """How many pixels of the result are averaged to one at each level, from coarse to fine.
+
+    An image that is reduced by the factor or more holds no detail that could be added.
+    """
+    reductions: list[int] = []
     reduction = 1
     while reduction < factor:
-        tiled = (height // reduction) * (width // reduction) > NATIVE_AREA[1] * input_size**2
-        stages.insert(0, _Stage(reduction, tiled))
-        if not tiled:
+        reductions.insert(0, reduction)
+        if not _is_tiled((height // reduction, width // reduction), input_size):
             break
         reduction *= 2
-    return stages
+    return reductions
 
 
-def _stage_logits(classifier: RobustClassifier, stage: _Stage) -> See:
-    size = classifier.input_size
-    see = (
-        in_tiles(classifier, size, faded=False)
-        if stage.tiled
-        else lambda images: classifier(whole(images, size).look(images))
-    )
-    return see if stage.reduction == 1 else lambda images: see(F.avg_pool2d(images, stage.reduction))
+def _is_tiled(size: tuple[int, int], input_size: int) -> bool:
+    return size[0] * size[1] > NATIVE_AREA[1] * input_size**2

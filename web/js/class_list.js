@@ -72,7 +72,7 @@ export class ClassList {
         this.list = Object.assign(document.createElement("ul"), { id: this.id, role: "listbox", ariaLabel: "Classes" })
         this.note = Object.assign(document.createElement("div"), { className: "robust-classes-note", role: "status" })
         this.popup.append(this.list, this.note)
-        // Else the wheel would zoom the graph, and a press would take the focus from the field.
+        // Without these the wheel zooms the graph, and a press takes the focus from the field.
         this.popup.dataset.captureWheel = "true"
         this.popup.addEventListener("wheel", (event) => event.stopPropagation())
         this.popup.addEventListener("pointerdown", (event) => event.stopPropagation())
@@ -99,7 +99,7 @@ export class ClassList {
         this.popup.hidden = (typed && inWeight) || !(this.rows.length || none)
         this.popup.style.minWidth = `${Math.max(this.field.getBoundingClientRect().width, NARROWEST)}px`
         this.settle()
-        // Only what was typed has a first match that Enter takes: opening the list alone changes nothing.
+        // Enter takes the first match only after typing, so that opening the list alone changes nothing.
         this.activate(filtered && this.rows.length ? 0 : -1)
         if (!filtered && current >= 0) this.list.children[current].scrollIntoView({ block: "center" })
         else this.list.scrollTop = 0
@@ -171,7 +171,7 @@ export class ClassList {
     }
 
     pressed(event) {
-        // Not to the graph, where letters and Delete are commands. What has Control in it may be (Control-Enter runs).
+        // The graph takes letters and Delete as commands, so that it must not see them; Control-Enter must still run it.
         if (event.ctrlKey || event.metaKey) return
         event.stopPropagation()
         const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: 8, PageUp: -8 }

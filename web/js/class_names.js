@@ -2,7 +2,7 @@
 
 import { api } from "../../../scripts/api.js"
 
-// Only what is not empty is kept: a classifier that is not here yet may be after the next run.
+// Empty answers are not kept: the next run may download the classifier.
 const known = new Map()
 
 /** What the server said last time, if it knew the classes. */

@@ -8,7 +8,7 @@ import { fetchClasses, knownClasses } from "./class_names.js"
 import { classNode, classQuery } from "./graph_walk.js"
 
 const SMALLEST = { width: 180, height: 22, font: 12 }
-// How far a widget of the canvas stays away from the sides of its node.
+// The distance of a canvas widget from the sides of its node.
 const MARGIN = 15
 
 function asker(node) {
@@ -20,7 +20,7 @@ function asker(node) {
     }
 }
 
-// Vue nodes: the field is an <input> named after its widget, made and dropped as the node comes into view.
+// Vue nodes: the field is an <input> named after its widget. It is created when the node comes into view.
 function focused({ target: field }) {
     if (!(field instanceof HTMLInputElement) || field.readOnly || field.disabled) return
     const id = field.closest("[data-node-id]")?.dataset.nodeId
@@ -32,7 +32,7 @@ function focused({ target: field }) {
     list.open()
 }
 
-// Canvas nodes: the widget is drawn, so that a field lies over it while it is being edited.
+// Canvas nodes: the widget is drawn, so an <input> is laid over it while it is edited.
 function editOnCanvas(widget, node, canvas) {
     const field = Object.assign(document.createElement("input"), {
         className: "robust-class-field",
@@ -60,7 +60,7 @@ function editOnCanvas(widget, node, canvas) {
     field.addEventListener("keydown", ({ key }) => ["Enter", "Escape", "Tab"].includes(key) && close(), { signal })
     field.addEventListener("blur", close, { signal })
     field.addEventListener("wheel", (event) => canvas.processMouseWheel(event), { signal })
-    // The canvas does not take the focus when it is pressed.
+    // The canvas does not take the focus when it is pressed, so the field gets no blur event.
     const pressed = ({ target }) => target === field || list.popup.contains(target) || close()
     addEventListener("pointerdown", pressed, { signal, capture: true })
 
@@ -78,7 +78,7 @@ function layOver(field, widget, node, canvas) {
     const sizes = {
         left: left + (node.pos[0] + MARGIN + offset[0]) * scale,
         top: top + (node.pos[1] + widget.y + offset[1]) * scale,
-        // In a graph seen from far away the field is larger than its widget: it is there to be read.
+        // When the graph is zoomed out the field is larger than its widget, so that it stays readable.
         width: Math.max(width * scale, SMALLEST.width),
         height: Math.max(LiteGraph.NODE_WIDGET_HEIGHT * scale, SMALLEST.height),
         fontSize: Math.max(LiteGraph.NODE_TEXT_SIZE * 0.85 * scale, SMALLEST.font),

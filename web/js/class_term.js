@@ -1,4 +1,4 @@
-// A class expression as text: which term the caret is in, which classes match it, and one term replaced.
+// Editing a class expression as text: the term at the caret, the classes that match it, and its replacement.
 
 /** The term of `text` that holds the caret, without its minus and its weight. */
 export function termAt(text, caret) {
@@ -24,7 +24,7 @@ export function matching(classes, name) {
     const wanted = plain(name)
     if (!wanted) return classes
     const ranked = classes.map((names) => [rank(names, wanted), names]).filter(([rank]) => rank < NO_MATCH)
-    // A tiger before a tiger shark.
+    // Shorter names first: a tiger before a tiger shark.
     const order = ([one, [a]], [other, [b]]) => one - other || a.length - b.length
     return ranked.sort(order).map(([, names]) => names)
 }
@@ -44,5 +44,5 @@ function rank(names, wanted) {
     return Math.min(...ranks)
 }
 
-// As the Python side compares names: without case, spaces, underscores and hyphens.
+// The same comparison as in Python: case, spaces, underscores and hyphens do not count.
 const plain = (name) => name.replace(/[\s_-]+/g, "").toLowerCase()

@@ -1,4 +1,4 @@
-// The list of Load Robust Classifier says behind each name where that classifier is. The values stay the bare names.
+// The list of Load Robust Classifier shows a note behind each name. The values stay the names alone.
 
 import { api } from "../../../scripts/api.js"
 import { app } from "../../../scripts/app.js"
@@ -13,7 +13,7 @@ async function refresh() {
 }
 
 function label(name) {
-    // Wide spaces, because the menus make one of several plain ones.
+    // A wide space, because the menus collapse plain ones.
     return notes[name] ? `${name}\u2003${notes[name]}` : (name ?? "")
 }
 

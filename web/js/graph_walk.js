@@ -1,9 +1,9 @@
-// Where links lead: up to where the classifier comes from, and down to the node that a class is typed for.
+// Follow links: up to the source of the classifier, and down to the node that a class is typed for.
 
 import { app } from "../../../scripts/app.js"
 
 const CLASSIFIER = "ROBUST_CLASSIFIER"
-// What makes classifiers, and the widget that decides which classes they have.
+// The nodes that make classifiers, and the widget that decides their classes.
 const NAMED_BY = { RobustLoadClassifier: "classifier", RobustTrainClassifier: "folder" }
 const CLASS_INPUT = "target_class"
 // The ids of the two boundaries inside of a subgraph: numbers in older front ends, texts in newer ones.
@@ -17,7 +17,7 @@ export function classQuery(node) {
         seen.add(node)
         const widget = NAMED_BY[node.comfyClass]
         if (widget) return String(new URLSearchParams({ [widget]: widgetValue(node, widget) ?? "" }))
-        // Whatever passes a classifier on is followed: reroutes, Fit Class Seeds, bypassed nodes.
+        // Other nodes pass a classifier on: reroutes, Fit Class Seeds, bypassed nodes.
         const input = node.inputs?.find(({ type }) => type === CLASSIFIER) ?? node.inputs?.[0]
         node = input && origin(node, input)?.node
     }

@@ -1,9 +1,8 @@
-"""Reading and writing classifiers: one self-describing safetensors file, and nothing that can run code.
+"""The pack's own file format: one safetensors file that describes itself and contains nothing that could run.
 
-The header's `robust_classifier` entry is JSON and describes the classifier whole: format, title, architecture,
-labels, input_size, mean, std, training, licence, and the grain of its class seeds and the classes they are for
-(all, where none are named). The tensors are the network's state dict (`num_batches_tracked` left out), plus
-`seeds.mean` and `seeds.factors` where there are class seeds.
+The metadata entry `robust_classifier` is JSON: format, title, architecture, labels, input_size, mean, std, training,
+licence, and for class seeds their grain and classes (all classes where none are named). The tensors are the network's
+state dict without `num_batches_tracked`, and `seeds.mean` and `seeds.factors` where there are class seeds.
 """
 
 from __future__ import annotations
@@ -17,24 +16,19 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from .architectures import ArchitectureError, build_network
-from .classifier import ClassifierCard, ClassSeeds, RobustClassifier
+from .classifier import PIXEL_LIMIT, ClassifierCard, ClassSeeds, RobustClassifier
+from .state_dict import CheckpointError, assign_weights, checked_float32, shape_mismatches, shapes_of, weights
 
 FORMAT = 1
 ENTRY = "robust_classifier"
 SEEDS_MEAN = "seeds.mean"
 SEEDS_FACTORS = "seeds.factors"
-LARGEST_PIXEL = 1e6
-"""Means and deviations beyond this, and deviations below its inverse, are no pictures'; NaN is beyond."""
-AT_ONCE = 16
-"""How many tensors are read before the file is opened anew."""
+TENSORS_PER_OPEN = 16
+"""How many tensors are read before the file is reopened: what was read stays in memory until the file is closed."""
 PICKLE_SIGNATURES = (b"\x80", b"PK\x03\x04")
-
-
-class CheckpointError(ValueError):
-    """A file that is not a classifier this pack can read; the message names the file and what is wrong."""
 
 
 def load_classifier(path: Path) -> RobustClassifier:
@@ -43,7 +37,7 @@ def load_classifier(path: Path) -> RobustClassifier:
     Raises:
         FileNotFoundError: there is no such file.
         CheckpointError: the file is truncated, is no safetensors file, does not describe a classifier, or its
-            tensors do not fit its description.
+            tensors do not fit the description.
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no classifier file at {path}.")
@@ -55,7 +49,7 @@ def load_classifier(path: Path) -> RobustClassifier:
 
 
 def read_card(path: Path) -> ClassifierCard | None:
-    """What a file in this pack's format says about itself, without reading its tensors; None for any other file."""
+    """Read the description in a file of this format without its tensors; None for any other file."""
     if not path.is_file() or not _is_safetensors(path):
         return None
     try:
@@ -66,25 +60,14 @@ def read_card(path: Path) -> ClassifierCard | None:
         return None
 
 
-def _is_safetensors(path: Path) -> bool:
-    # They begin with the length of their header, whose first byte may well be a pickle's, and then a brace.
-    with path.open("rb") as file:
-        return file.read(9)[8:] == b"{"
-
-
-def _starts_as_pickle(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4).startswith(PICKLE_SIGNATURES)
-
-
 def save_classifier(classifier: RobustClassifier, path: Path) -> None:
-    """Write a classifier in half precision. The file appears under its name only when it is whole.
+    """Write a classifier in half precision, atomically (see `write_whole`).
 
-    A tensor with numbers that half precision cannot hold is written in float32.
+    A tensor whose numbers exceed the range of half precision is written in float32.
 
     Raises:
-        ValueError: a weight that is not finite.
-        OSError: it cannot be written there.
+        ValueError: a weight is not finite.
+        OSError: the file cannot be written.
     """
     card = classifier.card
     header: dict[str, Any] = {
@@ -115,23 +98,23 @@ def save_classifier(classifier: RobustClassifier, path: Path) -> None:
 
 
 def write_whole(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file, which appears under its name only when it is whole; folders are made.
+    """Write a safetensors file atomically: it replaces an older one only when it is complete. Creates its folders.
 
     Raises:
-        OSError: it cannot be written there; what was there before still is.
+        OSError: it cannot be written; an older file is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".saving-") as folder:
-        # Without the extension: a list of classifiers made meanwhile must not show it.
+        # It has no extension, so that no list of classifiers shows it.
         whole = Path(folder) / "whole"
         whole.touch()
         mode = whole.stat().st_mode
         try:
             save_file(dict(tensors), whole, metadata=dict(metadata))
         except SafetensorError as error:
-            # It has the system's error only in its words.
+            # safetensors passes the system's error on as text only.
             raise OSError(f"{path} could not be written: {error}") from error
-        # The library's files are for their owner alone.
+        # safetensors makes its files readable by their owner only.
         whole.chmod(mode)
         whole.replace(path)
 
@@ -141,39 +124,19 @@ def _compact(tensor: Tensor) -> Tensor:
     return (half if bool(half.isfinite().all()) else tensor).contiguous()
 
 
-def shape_mismatches(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]]) -> dict[str, str]:
-    """What keeps tensors of some shapes from being a network's weights: by their names, a phrase each."""
-    wrong = {name: f"it lacks {name}" for name in expected if name not in found}
-    for name, shape in expected.items():
-        if name in found and found[name] != shape:
-            wrong[name] = f"{name} is {list(found[name])} instead of {list(shape)}"
-    return dict(sorted(wrong.items()))
-
-
-def checked_float32(path: Path, name: str, tensor: Tensor) -> Tensor:
-    """A tensor of a file as a copy in float32, which no longer needs the file.
-
-    Raises:
-        CheckpointError: it holds something else than finite numbers.
-    """
-    if tensor.is_floating_point():
-        copy = tensor.detach().to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-        if bool(copy.isfinite().all()):
-            return copy
-    raise CheckpointError(
-        f"{path.name} is not a classifier this pack can load: its tensor {name} holds something else than finite "
-        "numbers."
-    )
-
-
-def assign_weights(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Make tensors the weights of a network on the meta device."""
-    counters = {name: torch.tensor(0) for name, _ in network.named_buffers() if name.endswith("num_batches_tracked")}
-    network.load_state_dict({**tensors, **counters}, assign=True)
-
-
 class _DescriptionError(ValueError):
-    """The header, or a tensor, is not what the format asks for."""
+    """The header or a tensor does not follow the format."""
+
+
+def _is_safetensors(path: Path) -> bool:
+    # A file begins with the length of its header in 8 bytes, the first of which may equal a pickle's, then a brace.
+    with path.open("rb") as file:
+        return file.read(9)[8:] == b"{"
+
+
+def _starts_as_pickle(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4).startswith(PICKLE_SIGNATURES)
 
 
 def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]:
@@ -192,10 +155,9 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]
                 )
             names = list(file.keys())
         tensors: dict[str, Tensor] = {}
-        for start in range(0, len(names), AT_ONCE):
-            # What was read of a file stays in memory until it is closed.
+        for start in range(0, len(names), TENSORS_PER_OPEN):
             with safe_open(path, framework="pt") as file:
-                for name in names[start : start + AT_ONCE]:
+                for name in names[start : start + TENSORS_PER_OPEN]:
                     tensors[name] = checked_float32(path, name, file.get_tensor(name))
     except SafetensorError as error:
         raise CheckpointError(
@@ -204,7 +166,7 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]
         ) from error
     try:
         header = json.loads(metadata[ENTRY])
-    # A number of too many digits is a ValueError, too deep a nesting a RecursionError.
+    # A number with too many digits raises ValueError, and deep nesting RecursionError.
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path.name} has a '{ENTRY}' entry that is not JSON: {error}.") from error
     if not isinstance(header, dict):
@@ -219,11 +181,10 @@ def _assemble(header: Mapping[str, Any], tensors: dict[str, Tensor]) -> RobustCl
         )
     card = _card(header)
     seeds = _seeds(header, tensors, len(card.labels))
-    # On the meta device a network costs no memory, so a description of any size is safe to compare with.
+    # The meta device allocates nothing, so even a description of a huge network is safe to build.
     with torch.device("meta"):
         network = build_network(card.architecture, len(card.labels))
-    expected = {name: tuple(tensor.shape) for name, tensor in weights(network).items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    expected, found = shapes_of(weights(network)), shapes_of(tensors)
     wrong = shape_mismatches(expected, found)
     if wrong:
         raise _DescriptionError(f"its tensors do not fit its architecture: {_some(list(wrong.values()))}")
@@ -248,7 +209,7 @@ def _card(header: Mapping[str, Any]) -> ClassifierCard:
     if not isinstance(training, dict):
         raise _DescriptionError("its training entry is not an object")
     std = _three_numbers(header, "std")
-    if min(std) < 1 / LARGEST_PIXEL:
+    if min(std) < 1 / PIXEL_LIMIT:
         raise _DescriptionError("its std is not above zero")
     return ClassifierCard(
         title=str(header.get("title", "")),
@@ -267,7 +228,7 @@ def _three_numbers(header: Mapping[str, Any], key: str) -> tuple[float, float, f
     if (
         not isinstance(values, list)
         or len(values) != 3
-        or not all(isinstance(value, (int, float)) and abs(value) <= LARGEST_PIXEL for value in values)
+        or not all(isinstance(value, (int, float)) and abs(value) <= PIXEL_LIMIT for value in values)
     ):
         raise _DescriptionError(f"its {key} is {values!r}, not three numbers")
     return float(values[0]), float(values[1]), float(values[2])
@@ -295,12 +256,6 @@ def _seeds(header: Mapping[str, Any], tensors: dict[str, Tensor], classes: int) 
             f"{SEEDS_FACTORS} is {list(factors.shape)}"
         )
     return ClassSeeds(mean, factors, grain, tuple(rows))
-
-
-def weights(network: nn.Module) -> dict[str, Tensor]:
-    """A network's state, without what only training needs."""
-    state: dict[str, Tensor] = network.state_dict()
-    return {name: tensor for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
 
 
 def _some(items: list[str], most: int = 4) -> str:

@@ -1,13 +1,11 @@
-"""The file format: what is written comes back, and what is broken is refused in words that name it."""
+"""The file format: a round trip keeps everything, and each fault is refused with a message that names it."""
 
 from __future__ import annotations
 
 import json
 import os
-import pickle
 import subprocess
 import sys
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,14 +29,6 @@ from robust_synthesis.models import (
 )
 
 ENTRY = "robust_classifier"
-LABELS = {
-    "canvas": (
-        "buildings cassette_player chain_saw church english_springer forest french_horn garbage_truck "
-        "gas_pump glacier golf_ball mountain parachute sea street tench"
-    ),
-    "seasons": "summer winter",
-    "styles": "art_painting cartoon photo sketch",
-}
 
 
 @pytest.fixture
@@ -69,12 +59,11 @@ def refusal(path: Path) -> str:
     return str(raised.value)
 
 
-@pytest.mark.parametrize("name", LABELS)
+@pytest.mark.parametrize("name", bundled_classifiers())
 def test_bundled_classifiers_are_what_their_cards_say(name: str) -> None:
     path = bundled_classifiers()[name]
     classifier = load_classifier(path)
 
-    assert classifier.labels == tuple(LABELS[name].split())
     assert classifier.input_size == 96
     assert not any(parameter.requires_grad for parameter in classifier.parameters())
     assert all(tensor.dtype == torch.float32 for tensor in classifier.parameters())
@@ -85,10 +74,6 @@ def test_bundled_classifiers_are_what_their_cards_say(name: str) -> None:
     training = classifier.card.training
     figures = (training["clean_accuracy"], *training["robust_accuracies"].values())
     assert all(f"{figure:.1%}" in card for figure in figures)
-
-
-def test_all_bundled_classifiers_are_documented() -> None:
-    assert set(bundled_classifiers()) == set(LABELS)
 
 
 def test_a_classifier_survives_saving(saved: Path) -> None:
@@ -104,8 +89,8 @@ def test_a_classifier_survives_saving(saved: Path) -> None:
     assert torch.equal(second.seeds.factors, first.seeds.factors)
     assert second.seeds.grain == first.seeds.grain == 4
     assert second.seeds.classes == first.seeds.classes == (0, 1, 2)
-    pictures = torch.rand(2, 3, 33, 40)
-    assert torch.equal(first(pictures), second(pictures))
+    images = torch.rand(2, 3, 33, 40)
+    assert torch.equal(first(images), second(images))
     assert {tensor.dtype for tensor in load_file(again).values()} == {torch.float16}
     assert sorted(saved.parent.iterdir()) == [again, saved]
 
@@ -124,8 +109,8 @@ def test_half_precision_on_disk_changes_little(
     classifier = tiny_classifier()
     path = tmp_path / "folder" / "that is new" / "tiny.safetensors"
     save_classifier(classifier, path)
-    pictures = torch.rand(2, 3, 32, 32)
-    torch.testing.assert_close(load_classifier(path)(pictures), classifier(pictures), rtol=0.02, atol=0.02)
+    images = torch.rand(2, 3, 32, 32)
+    torch.testing.assert_close(load_classifier(path)(images), classifier(images), rtol=0.02, atol=0.02)
 
 
 def test_a_file_may_begin_with_the_byte_that_pickles_begin_with(saved: Path) -> None:
@@ -145,36 +130,6 @@ def test_a_truncated_file_is_called_truncated(saved: Path, share: float) -> None
     whole = saved.read_bytes()
     saved.write_bytes(whole[: int(len(whole) * share)])
     assert "cut off" in refusal(saved)
-
-
-class Payload:
-    def __init__(self, proof: Path) -> None:
-        self.proof = proof
-
-    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
-        return os.system, (f'echo ran > "{self.proof}"',)
-
-
-@pytest.mark.parametrize("protocol", range(6))
-def test_a_pickle_never_runs(tmp_path: Path, protocol: int) -> None:
-    proof, path = tmp_path / "proof", tmp_path / "model.safetensors"
-    payload = pickle.dumps(Payload(proof), protocol)
-
-    path.write_bytes(payload)
-    message = refusal(path)
-    assert not proof.exists()
-    # Before protocol 2 a pickle is plain text without a signature: refused, but not recognised.
-    if protocol >= 2:
-        assert "pickle" in message
-        assert "Convert it to safetensors" in message
-
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", payload)
-    assert "pickle" in refusal(path)
-    assert not proof.exists()
-    # The payload is live, so that its silence above means something.
-    pickle.loads(payload)
-    assert proof.exists()
 
 
 def test_files_of_other_kinds_are_refused(saved: Path, tmp_path: Path) -> None:
@@ -250,7 +205,7 @@ def test_each_fault_of_the_header_is_named(saved: Path, changes: dict[str, Any],
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", "[" * 100_000])
-def test_a_header_that_is_no_description_is_refused(saved: Path, text: str) -> None:
+def test_a_header_that_is_not_an_object_is_refused(saved: Path, text: str) -> None:
     _, tensors = parts(saved)
     rewrite(saved, text, tensors)
     assert ENTRY in refusal(saved)
@@ -279,7 +234,7 @@ places = st.sampled_from(
 
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=places, value=json_values)
-def test_no_header_gets_past_with_another_error(saved: Path, place: tuple[Any, ...], value: object) -> None:
+def test_any_header_loads_or_raises_checkpoint_error(saved: Path, place: tuple[Any, ...], value: object) -> None:
     header, tensors = parts(saved)
     inner: Any = header
     for key in place[:-1]:
@@ -296,16 +251,19 @@ def test_no_header_gets_past_with_another_error(saved: Path, place: tuple[Any, .
         assert classifier(torch.full((1, 3, 32, 32), 0.5)).isfinite().all()
 
 
-def test_a_save_that_fails_leaves_no_file_and_keeps_the_old_one(saved: Path, tmp_path: Path) -> None:
+def test_a_failed_save_leaves_no_file_and_keeps_the_old_one_and_no_torchvision_is_imported(
+    saved: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("resource", reason="file size limits are POSIX's")
     before = saved.read_bytes()
     new = tmp_path / "new.safetensors"
-    # A real failure half-way: the process may write files of up to 1000 bytes.
+    # A real failure half-way: the process can write files of up to 1000 bytes only.
     script = f"""
-import resource
+import resource, sys
 from pathlib import Path
 from robust_synthesis.models import load_classifier, save_classifier
 classifier = load_classifier(Path({str(saved)!r}))
+print("torchvision" in sys.modules)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 for path in ({str(saved)!r}, {str(new)!r}):
     try:
@@ -316,5 +274,7 @@ for path in ({str(saved)!r}, {str(new)!r}):
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
     assert result.stdout.count("failed:") == 2, result.stderr
+    # Its import takes a second, and the bundled classifiers' architecture needs none of it.
+    assert result.stdout.startswith("False")
     assert sorted(tmp_path.iterdir()) == [saved]
     assert saved.read_bytes() == before

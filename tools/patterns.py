@@ -1,7 +1,7 @@
-"""Makes the pictures of the example train-your-own: `python -m tools.example_set`.
+"""Draws the pictures of the example train-your-own: `python -m tools.patterns` writes `patterns.zip`.
 
-Three kinds of drawing: flowers, stained glass and waves, all in the same colours, so that a classifier has to learn
-their shapes. They are made by this script alone, so that they can ship with the pack on its own licence.
+Flowers, stained glass and waves, all in the same colours, so that a classifier has to learn their shapes. They come
+from this file alone, so that they can ship with the pack on its own licence.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter
 
 from .paths import ROOT
 
-PLACE = ROOT / "workflows" / "assets" / "patterns.zip"
+ARCHIVE = ROOT / "workflows" / "assets" / "patterns.zip"
 SIDE, EACH, FINER = 96, 110, 3
 
 Picture = NDArray[np.float64]
@@ -24,17 +24,15 @@ Picture = NDArray[np.float64]
 
 def main() -> None:
     """Write the zip, the same each time."""
-    with zipfile.ZipFile(PLACE, "w") as archive:
+    with zipfile.ZipFile(ARCHIVE, "w") as archive:
         for index, (name, draw) in enumerate({"flowers": flowers, "stained_glass": glass, "waves": waves}.items()):
             for number in range(EACH):
                 pixels = draw(np.random.default_rng([index, number]), SIDE * FINER)
-                image = Image.fromarray((pixels.clip(0, 1) * 255).astype(np.uint8)).resize(
-                    (SIDE, SIDE), Image.Resampling.BOX
-                )
+                large = Image.fromarray((pixels.clip(0, 1) * 255).astype(np.uint8))
+                image = large.resize((SIDE, SIDE), Image.Resampling.BOX)
                 content = io.BytesIO()
                 image.save(content, "WEBP", quality=80, method=6)
                 archive.writestr(zipfile.ZipInfo(f"{name}/{number:03}.webp"), content.getvalue())
-    print(f"{PLACE}: {3 * EACH} pictures, {PLACE.stat().st_size / 1e6:.1f} MB")
 
 
 def flowers(random: np.random.Generator, side: int) -> Picture:
@@ -94,11 +92,11 @@ def waves(random: np.random.Generator, side: int) -> Picture:
     return picture * (0.9 + 0.1 * _smooth(random, side, 4))[..., None]
 
 
-def _bright(random: np.random.Generator) -> NDArray[np.float64]:
+def _bright(random: np.random.Generator) -> Picture:
     return _hsv(random.uniform(0, 1), random.uniform(0.45, 0.95), random.uniform(0.8, 1))
 
 
-def _dark(random: np.random.Generator) -> NDArray[np.float64]:
+def _dark(random: np.random.Generator) -> Picture:
     return _hsv(random.uniform(0, 1), random.uniform(0.4, 0.8), random.uniform(0.15, 0.32))
 
 
@@ -106,13 +104,12 @@ def _smooth(random: np.random.Generator, side: int, grain: int) -> NDArray[np.fl
     """Clouds from -1 to 1, so many of them across."""
     noise = Image.fromarray((random.uniform(0, 255, (grain, grain))).astype(np.uint8))
     cloud = noise.resize((side, side), Image.Resampling.BICUBIC).filter(ImageFilter.GaussianBlur(side / grain / 8))
-    values: NDArray[np.float64] = np.asarray(cloud, dtype=np.float64) / 127.5 - 1
-    return values
+    return np.asarray(cloud, np.float64) / 127.5 - 1
 
 
-def _hsv(hue: float, saturation: float, value: float) -> NDArray[np.float64]:
+def _hsv(hue: float, saturation: float, value: float) -> Picture:
     pixel = Image.new("HSV", (1, 1), (int(hue % 1 * 255), int(saturation * 255), int(value * 255)))
-    values: NDArray[np.float64] = np.asarray(pixel.convert("RGB"), dtype=np.float64)[0, 0] / 255
+    values: Picture = np.asarray(pixel.convert("RGB"), np.float64)[0, 0] / 255
     return values
 
 

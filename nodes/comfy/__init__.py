@@ -1,0 +1,1 @@
+"""The only files that import ComfyUI's runtime: folders, devices, memory, progress, the server."""

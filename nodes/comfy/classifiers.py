@@ -1,0 +1,137 @@
+"""Classifiers in ComfyUI: listed, downloaded, loaded into memory that ComfyUI manages, saved."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import comfy.model_management as mm
+import comfy.model_patcher
+import torch
+from comfy.cli_args import args
+
+from ...models import RobustClassifier, native_bfloat16, open_classifier, optimize_for_inference, save_classifier
+from ...models.catalog import Choice, HubFile, choices, find
+from ...models.hub import download
+from .folders import classifier_file, classifier_folders, numbered
+from .status import Progress, show_status
+
+if TYPE_CHECKING:
+    from comfy.model_patcher import ModelPatcher
+
+STATUS_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class LoadedClassifier:
+    """The value of a ROBUST_CLASSIFIER socket."""
+
+    model: RobustClassifier
+    patcher: ModelPatcher
+    """ComfyUI's handle on the memory of `model`."""
+    source: Path
+    """The file it was loaded from, whose weights have their full precision."""
+
+    @property
+    def device(self) -> torch.device:
+        """The device that `model` computes on, once `to_device` was called."""
+        device: torch.device = self.patcher.load_device
+        return device
+
+    def to_device(self, memory: float = 0) -> None:
+        """Move the model to its device, and let ComfyUI free so many bytes beside it."""
+        mm.load_models_gpu([self.patcher], memory_required=memory)
+
+
+def classifier_choices() -> dict[str, Choice]:
+    """All classifiers that can be loaded: the bundled ones, the user's files, those on the Hub."""
+    return choices(classifier_folders())
+
+
+def classifier_choice(name: str) -> Choice:
+    """The classifier of a name.
+
+    Raises:
+        LookupError: there is none; the message has the nearest names.
+    """
+    return find(name, classifier_folders())
+
+
+def load(choice: Choice) -> LoadedClassifier:
+    """Load a classifier, and download it before if it is not on this machine.
+
+    Raises:
+        DownloadError: it could not be downloaded.
+        CheckpointError: the file is not a classifier this pack can read.
+    """
+    path = choice.path
+    if path is None:
+        assert choice.hub, "a classifier without a file is on the Hub"
+        path = _download(choice.hub)
+        show_status(f"{path.name} is here. Reading it ...")
+    return load_file(path, choice.hub.about if choice.hub else None)
+
+
+def load_file(path: Path, about: Mapping[str, Any] | None = None) -> LoadedClassifier:
+    """Load a classifier from a file, optimised for inference in the precision that suits the device.
+
+    Raises:
+        CheckpointError: the file is not a classifier this pack can read.
+    """
+    # Tensors made in inference mode cannot take part in a backward pass.
+    with torch.inference_mode(False):
+        opened = open_classifier(path, about)
+        if opened.notes:
+            show_status("\n".join(opened.notes))
+        model, device = opened.classifier, mm.get_torch_device()
+        optimize_for_inference(model, _precision(device, sum(parameter.numel() for parameter in model.parameters())))
+        patcher = comfy.model_patcher.CoreModelPatcher(
+            model, load_device=device, offload_device=mm.unet_offload_device()
+        )
+    return LoadedClassifier(model, patcher, opened.source)
+
+
+def _precision(device: torch.device, parameters: int) -> torch.dtype:
+    """The dtype for the weights of a network with so many parameters."""
+    if mm.is_device_cpu(device) and native_bfloat16() and not (args.fp32_unet or args.force_fp32):
+        return torch.bfloat16
+    # float16 is left out even where a flag asks for it: small gradients vanish in it.
+    dtype = mm.unet_dtype(device, model_params=parameters, supported_dtypes=[torch.bfloat16, torch.float32])
+    return torch.bfloat16 if dtype == torch.bfloat16 else torch.float32
+
+
+def save(loaded: LoadedClassifier, name: str) -> Path:
+    """Save a classifier and its class seeds; an existing file is kept, and the new one gets a number.
+
+    Args:
+        loaded: what to save.
+        name: see `folders.classifier_file`.
+
+    Returns:
+        The path of the new file.
+
+    Raises:
+        ValueError: the name is empty, or leads out of the folder.
+    """
+    path = next(path for path in numbered(classifier_file(name)) if not path.exists())
+    # The weights in memory may be rounded to the precision of the device.
+    with torch.inference_mode(False):
+        original = open_classifier(loaded.source).classifier
+        save_classifier(original.with_seeds(loaded.model.seeds) if loaded.model.seeds else original, path)
+    return path
+
+
+def _download(file: HubFile) -> Path:
+    progress, last = Progress(), 0.0
+
+    def report(done: int, total: int) -> None:
+        nonlocal last
+        progress(done, total)
+        if time.monotonic() - last >= STATUS_SECONDS:
+            last = time.monotonic()
+            show_status(f"Downloading {file.filename}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+    return download(file, classifier_folders()[0], report)

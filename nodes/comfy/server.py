@@ -1,0 +1,72 @@
+"""What the pack adds to ComfyUI's server at start-up: routes for the editor, and the example pictures."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+
+import folder_paths
+from aiohttp import web
+from server import PromptServer
+
+from ...models.class_lists import class_list
+from ...training import class_names
+from .classifiers import classifier_choices
+from .folders import classifier_folders, input_folder
+
+EXAMPLES = Path(__file__).parents[2] / "workflows" / "assets"
+EXAMPLE_PREFIX = "robust_"
+
+
+def register_routes() -> None:
+    """Add the routes that the editor asks for notes on classifiers and for class names."""
+    # ComfyUI's nodes can be used without its server.
+    server = getattr(PromptServer, "instance", None)
+    if server is None:
+        return
+    routes: web.RouteTableDef = server.routes
+
+    @routes.get("/robust_synthesis/classifiers")
+    async def notes(_request: web.Request) -> web.Response:
+        return web.json_response({name: choice.note for name, choice in classifier_choices().items()})
+
+    @routes.get("/robust_synthesis/classes")
+    async def classes(request: web.Request) -> web.Response:
+        if "folder" in request.query:
+            # A folder may be large, or on a slow disk.
+            names, message = await asyncio.to_thread(_folder_classes, request.query["folder"])
+        else:
+            names, message = class_list(request.query.get("classifier", ""), classifier_folders())
+        return web.json_response({"classes": names, "message": message})
+
+
+def _folder_classes(folder: str) -> tuple[list[list[str]], str]:
+    """The names of the classes in a folder of pictures, or why there are none."""
+    try:
+        return [[name] for name in class_names(input_folder(folder))], ""
+    except (ValueError, OSError) as error:
+        return [], str(error)
+
+
+def provide_example_pictures() -> None:
+    """Copy the example workflows' pictures into ComfyUI's input folder; existing ones are kept."""
+    inputs = Path(folder_paths.get_input_directory())
+    try:
+        inputs.mkdir(parents=True, exist_ok=True)
+        for picture in EXAMPLES.glob("*.png"):
+            target = inputs / f"{EXAMPLE_PREFIX}{picture.name}"
+            if not target.exists():
+                shutil.copyfile(picture, target)
+        for archive in EXAMPLES.glob("*.zip"):
+            target = inputs / f"{EXAMPLE_PREFIX}{archive.stem}"
+            if not target.exists():
+                # Unpacked elsewhere and renamed, so that an interruption leaves no half folder.
+                with tempfile.TemporaryDirectory(dir=inputs, prefix=".unpacking-") as unpacking:
+                    shutil.unpack_archive(archive, Path(unpacking) / "whole")
+                    (Path(unpacking) / "whole").rename(target)
+    except OSError as error:
+        # A read-only or full disk must not cost the artist the nodes.
+        logging.warning("Robust Synthesis could not put its example pictures into %s: %s", inputs, error)

@@ -1,0 +1,94 @@
+"""What a run writes for its user: the best classifier, its card, the log and the samples."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..models import RobustClassifier, save_classifier
+from .card import CardInfo, write_card
+from .log import EvalRecord, write_log
+from .paths import RunPaths
+from .recipes import TrainingPlan
+from .record import Evaluation, TrainingRecord
+from .samples import write_samples
+
+
+class Results:
+    """The files of a run that others read."""
+
+    def __init__(
+        self, paths: RunPaths, info: CardInfo, plan: TrainingPlan, device: torch.device, identity: dict[str, Any]
+    ) -> None:
+        self.paths, self.info, self.plan, self.device, self.identity = paths, info, plan, device, identity
+
+    def save_unfinished(self, classifier: RobustClassifier, epoch: int, seconds: float) -> None:
+        """Write the classifier as it is after an epoch.
+
+        Raises:
+            OSError: it cannot be written; what was there before still is.
+        """
+        self._add_card(classifier, self._record(epoch, seconds))
+        save_classifier(classifier, self.paths.result)
+
+    def save_finished(self, classifier: RobustClassifier, evaluation: Evaluation, seconds: float) -> None:
+        """Write the classifier that `save_unfinished` wrote once more, with its figures, and its model card.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        epoch = TrainingRecord.from_dict(classifier.card.training).epoch
+        self._add_card(classifier, replace(self._record(epoch, seconds), evaluation=evaluation))
+        save_classifier(classifier, self.paths.result)
+        write_card(classifier, self.paths.result.with_suffix(".md"))
+
+    def log(self, history: Sequence[EvalRecord], samples: Tensor) -> None:
+        """Write the log and the samples of its last entry.
+
+        Raises:
+            OSError: they cannot be written.
+        """
+        write_log(self.paths.folder, self.identity, history)
+        write_samples(self.paths.folder, samples, history[-1].epoch)
+
+    def _record(self, epoch: int, seconds: float) -> TrainingRecord:
+        attack = self.plan.recipe.attack
+        return TrainingRecord(
+            norm=attack.norm,
+            epsilon=attack.epsilon,
+            pgd_steps=attack.steps,
+            epochs=self.plan.epochs,
+            pictures=self.plan.pictures,
+            cutmix_prob=self.plan.cutmix_prob,
+            pretrained=self.plan.pretrained,
+            data=self.info.data,
+            minutes=round(seconds / 60, 1),
+            device=_device_name(self.device),
+            epoch=epoch,
+        )
+
+    def _add_card(self, classifier: RobustClassifier, record: TrainingRecord) -> None:
+        info, training = self.info, record.to_dict()
+        classifier.card = replace(classifier.card, title=info.title, licence=info.licence, training=training)
+
+
+@contextlib.contextmanager
+def logged_if_unwritable(what: str) -> Iterator[None]:
+    """Log an OSError instead of raising it: the training goes on, and the next attempt may find room."""
+    try:
+        yield
+    except OSError as error:
+        logging.warning("%s could not be saved, and the training goes on: %s", what, error)
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    cores = torch.get_num_threads()
+    return f"{cores} CPU core{'s' if cores > 1 else ''}" if device.type == "cpu" else device.type
