@@ -7,12 +7,12 @@ from torch import Tensor
 
 from robust_synthesis.models import ClassSeeds, RobustClassifier
 from robust_synthesis.synthesis import (
-    TRANSLATE_PAPER,
-    TRANSLATE_PRESETS,
     Mix,
+    TranslateSettings,
     best_of,
     natural_noise,
     photo_noise,
+    preset,
 )
 from robust_synthesis.synthesis.tasks.classify import class_cross_entropy
 from robust_synthesis.training.data import Pictures
@@ -24,7 +24,8 @@ from .metrics import agreement, frechet_distance
 
 FIRST_SEED = 1000
 """The random seeds from here on were not used to choose any setting."""
-PRESET = TRANSLATE_PRESETS["generate"]
+PRESET = preset(TranslateSettings, "generate").settings
+PAPER = preset(TranslateSettings, "paper generate").settings
 
 
 def generation(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures, count: int) -> None:
@@ -37,9 +38,9 @@ def generation(judge: RobustClassifier, classifier: RobustClassifier, test: Pict
     )
     table.row("the test pictures themselves", 0, agreement(judge, real, test.classes), None)
     table.row("the seeds", 0, agreement(judge, seeds, classes), frechet_distance(judge, seeds, real))
-    for name, settings in {"the paper's settings": TRANSLATE_PAPER["generate"], "our `generate`": PRESET}.items():
+    for name, settings in {"the paper's settings": PAPER, "our `generate`": PRESET}.items():
         images = translated(classifier, seeds, classes, settings)
-        table.row(name, settings.steps, agreement(judge, images, classes), frechet_distance(judge, images, real))
+        table.row(name, settings.ascent.steps, agreement(judge, images, classes), frechet_distance(judge, images, real))
 
 
 def starts(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures, count: int) -> None:
@@ -49,7 +50,7 @@ def starts(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures
     labels = range(len(classifier.labels))
 
     def best(candidates: int) -> Tensor:
-        losses = (class_cross_entropy(classifier, Mix(((c, 1.0),))) for c in labels)
+        losses = (class_cross_entropy(classifier, Mix.single(c)) for c in labels)
         return torch.cat([best_of(candidates, lambda n: photo_noise(side, side, n), loss, numbers) for loss in losses])
 
     def photographs(c: int) -> Tensor:
@@ -65,7 +66,7 @@ def starts(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures
         "photographs of other classes": torch.cat([photographs(c) for c in labels]),
     }
     table = Table(
-        f"Starts of `generate`, {len(classes)} pictures, {PRESET.steps} steps",
+        f"Starts of `generate`, {len(classes)} pictures, {PRESET.ascent.steps} steps",
         {"judge, start": ".1%", "judge": ".1%", "Frechet": ".2f"},
     )
     for name, start in kinds.items():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier
-from robust_synthesis.synthesis import INPAINT_PAPER, INPAINT_PRESET, InpaintSettings, inpaint, surround
+from robust_synthesis.synthesis import InpaintSettings, inpaint, preset, surround
 from robust_synthesis.training.data import Pictures
 
 from ..data import as_float
@@ -65,11 +65,11 @@ BASELINES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 def inpainting(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures, with_paper: bool) -> None:
     """Compare filled pictures with the originals."""
     variants = {
-        "`inpaint`, class given": (INPAINT_PRESET, True),
-        "`inpaint`, class predicted": (INPAINT_PRESET, False),
+        "`inpaint`, class given": (preset(InpaintSettings, "inpaint").settings, True),
+        "`inpaint`, class predicted": (preset(InpaintSettings, "inpaint").settings, False),
     }
     if with_paper:
-        variants["the paper's settings, class given"] = (INPAINT_PAPER, True)
+        variants["the paper's settings, class given"] = (preset(InpaintSettings, "paper").settings, True)
     size, images = test.images.shape[2], as_float(test)
     masks = square_holes(len(test), size, size // 2)
     table = Table(
@@ -93,4 +93,4 @@ def inpainting(judge: RobustClassifier, classifier: RobustClassifier, test: Pict
     for name, baseline in BASELINES.items():
         row(name, 0, baseline(images, masks))
     for name, (settings, class_given) in variants.items():
-        row(name, settings.steps, fill(settings, class_given))
+        row(name, settings.ascent.steps, fill(settings, class_given))
