@@ -91,7 +91,7 @@ def test_generated_pictures_are_written_once_and_scored(
     tmp_path: Path, canvas: RobustClassifier, folder: Callable[..., Path], extractor: str, from_photos: bool
 ) -> None:
     photos = folder(0.9, width=40) if from_photos else None
-    settings = replace(DUAL, steps=1)
+    settings = replace(DUAL, ascent=replace(DUAL.ascent, steps=1))
     generate_into(tmp_path / "made", canvas, settings, 18, photos)
     written = sorted((tmp_path / "made").iterdir())
     assert len(written) == 18

@@ -13,15 +13,16 @@ from torch import Tensor
 
 from robust_synthesis.models import bundled_classifiers, load_classifier, native_bfloat16, optimize_for_inference
 from robust_synthesis.synthesis import (
-    INPAINT_PRESET,
-    PAINT_PRESET,
-    TRANSLATE_PRESETS,
-    UPSAMPLE_PRESET,
+    InpaintSettings,
     Mix,
-    class_seeds,
+    PaintSettings,
+    TranslateSettings,
+    UpsampleSettings,
+    generate,
     inpaint,
     natural_noise,
     paint,
+    preset,
     translate,
     upsample,
 )
@@ -29,7 +30,7 @@ from robust_synthesis.synthesis import (
 from ..table import Table
 from .processes import in_new_process, peak_memory, seconds
 
-SEA, FEATURE = Mix(((13, 1.0),)), Mix(((282, 1.0),))
+SEA, FEATURE = Mix.single(13), Mix.single(282)
 OPERATIONS = ("generate", "translate", "inpaint", "paint", "upsample")
 SIZES = ((96, 96), (512, 512), (900, 1600), (1024, 1024), (2048, 2048))
 """Height and width."""
@@ -46,8 +47,10 @@ def measure(operation: str, height: int, width: int) -> tuple[float, float]:
 def _operation(name: str) -> Callable[[int, int], Tensor]:
     path = bundled_classifiers()["canvas"]
     canvas = optimize_for_inference(load_classifier(path), torch.bfloat16 if native_bfloat16() else torch.float32)
-    assert canvas.seeds is not None
-    seeds, features = canvas.seeds, FEATURE.vector(canvas.feature_count)
+    features = FEATURE.vector(canvas.feature_count)
+    change = preset(TranslateSettings, "translate").settings
+    fill, brush = preset(InpaintSettings, "inpaint").settings, preset(PaintSettings, "paint").settings
+    enlarge = preset(UpsampleSettings, "upsample").settings
 
     def photo(height: int, width: int) -> Tensor:
         return natural_noise(height, width, [1])
@@ -58,13 +61,11 @@ def _operation(name: str) -> Callable[[int, int], Tensor]:
         return mask
 
     operations: dict[str, Callable[[int, int], Tensor]] = {
-        "generate": lambda h, w: translate(
-            canvas, class_seeds(seeds, SEA, h, w, [1]), SEA, TRANSLATE_PRESETS["generate"], [1]
-        ),
-        "translate": lambda h, w: translate(canvas, photo(h, w), SEA, TRANSLATE_PRESETS["translate"], [1]),
-        "inpaint": lambda h, w: inpaint(canvas, photo(h, w), quarter(h, w), SEA, INPAINT_PRESET, [1]),
-        "paint": lambda h, w: paint(canvas, photo(h, w), quarter(h, w), features, 1.0, PAINT_PRESET),
-        "upsample": lambda h, w: upsample(canvas, photo(h // 4, w // 4), 4, SEA, UPSAMPLE_PRESET),
+        "generate": lambda h, w: generate(canvas, SEA, [1], size=(h, w)),
+        "translate": lambda h, w: translate(canvas, photo(h, w), SEA, change, [1]),
+        "inpaint": lambda h, w: inpaint(canvas, photo(h, w), quarter(h, w), SEA, fill, [1]),
+        "paint": lambda h, w: paint(canvas, photo(h, w), quarter(h, w), features, 1.0, brush),
+        "upsample": lambda h, w: upsample(canvas, photo(h // 4, w // 4), 4, SEA, enlarge),
     }
     return operations[name]
 

@@ -32,12 +32,11 @@ from robust_synthesis.models import (
 )
 from robust_synthesis.models.architectures import build_network
 from robust_synthesis.synthesis import (
-    TRANSLATE_PAPER,
-    TRANSLATE_PRESETS,
     Mix,
     TranslateSettings,
     ascend,
     class_loss,
+    preset,
     translate,
 )
 
@@ -56,7 +55,8 @@ STEPS = {
 """By network and batch size, the steps of a short and a long run: their difference leaves out what a run does once."""
 ROUNDS = 5
 TARGET = 1
-PAPER = TRANSLATE_PAPER["generate"]
+PAPER = preset(TranslateSettings, "paper generate").settings.ascent
+PRESET = preset(TranslateSettings, "generate").settings
 FEWER = ((15, 6.0), (12, 7.0), (10, 8.0), (8, 8.0))
 """Steps and step sizes of `generate`: its own, and fewer and larger ones."""
 RANDOM_SEEDS = range(1000, 1005)
@@ -141,7 +141,7 @@ def _sides(name: str, loss: str) -> Mapping[str, Run]:
     class_objective = class_loss(fast, weights, "cross-entropy" if loss == "plain" else "logit")
 
     def ours(images: Tensor, steps: int) -> Tensor:
-        return ascend(images, class_objective, replace(PAPER, steps=steps).ascent(size, size))
+        return ascend(images, class_objective, replace(PAPER, steps=steps).at_size(size, size))
 
     def floor(images: Tensor, steps: int) -> Tensor:
         x = images.to(DTYPE).contiguous(memory_format=torch.channels_last)
@@ -178,7 +178,11 @@ def _peer(name: str, loss: str) -> Callable[..., Tensor]:
     model = AttackerModel(_AttackerNetwork(network), data).to(DEVICE).eval()
     # Our lengths are for 224 x 224 pixels.
     scale = classifier.input_size / 224
-    given: dict[str, Any] = {"constraint": "2", "eps": PAPER.epsilon * scale, "step_size": PAPER.step_size * scale}
+    given: dict[str, Any] = {
+        "constraint": "2",
+        "eps": PAPER.constraint.epsilon * scale,
+        "step_size": PAPER.step_size * scale,
+    }
     if loss == "custom":
         given["custom_loss"] = lambda net, images, target: (-net(images).gather(1, target[:, None])[:, 0], None)
 
@@ -202,7 +206,7 @@ def _same_result(judge: RobustClassifier | None) -> None:
         results["peer"] = [peer(start, PAPER.steps, target) for start, target in singles]
 
     def ours(settings: TranslateSettings) -> None:
-        results["ours"] = [translate(fast, start, Mix(((int(c), 1.0),)), settings, [0]) for start, c in singles]
+        results["ours"] = [translate(fast, start, Mix.single(int(c)), settings, [0]) for start, c in singles]
 
     columns = {"s a picture": ".3f", "times as fast": ".1f", "confidence": ".4f", "judge": ".1%"}
     table = Table(f"The paper's result, {len(classes)} pictures of canvas, one at a time", columns)
@@ -216,7 +220,8 @@ def _same_result(judge: RobustClassifier | None) -> None:
 
     row(f"peer, {PAPER.steps} steps", slowest, torch.cat(results["peer"]))
     for steps, step_size in FEWER:
-        taken = seconds(partial(ours, replace(TRANSLATE_PRESETS["generate"], steps=steps, step_size=step_size)))
+        ascent = replace(PRESET.ascent, steps=steps, step_size=step_size)
+        taken = seconds(partial(ours, replace(PRESET, ascent=ascent)))
         row(f"ours, {steps} steps of {step_size}", taken, torch.cat(results["ours"]))
 
 

@@ -15,13 +15,13 @@ import torch
 from robust_synthesis.models import bundled_classifiers, load_classifier
 
 from ..data import data_set, first_of_each, held_out
-from .generation import generation, large, starts
+from .generation import generation, starts
 from .inpainting import inpainting
 from .judge import load_judge
 from .translation import translation
 from .upsampling import upsampling
 
-OPERATIONS = ("generation", "starts", "large", "inpainting", "upsampling", "translation")
+OPERATIONS = ("generation", "starts", "inpainting", "upsampling", "translation")
 
 
 def main() -> None:
@@ -30,13 +30,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the folder that holds canvas-96 and seasons-96, zips or folders")
     parser.add_argument("--only", choices=OPERATIONS, nargs="+", default=OPERATIONS, metavar="OPERATION")
     parser.add_argument("--pictures", type=int, default=20, metavar="N", help="of each class (default: 20)")
-    parser.add_argument(
-        "--paper-pictures",
-        type=int,
-        default=4,
-        metavar="N",
-        help="of each class for the paper's 720 steps of inpainting",
-    )
+    parser.add_argument("--slow", action="store_true", help="inpaint with the paper's 720 steps as well")
     arguments = parser.parse_args()
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads of {os.cpu_count()} CPU cores")
 
@@ -50,11 +44,11 @@ def main() -> None:
         # A Frechet distance needs all the test pictures, however few are generated.
         test = held_out(data, canvas)
         few = first_of_each(test, count)
-        for operation in (generation, starts, large):
+        for operation in (generation, starts):
             if operation.__name__ in arguments.only:
                 operation(judge, canvas, test, count)
         if "inpainting" in arguments.only:
-            inpainting(judge, canvas, few, arguments.paper_pictures)
+            inpainting(judge, canvas, few, arguments.slow)
         if "upsampling" in arguments.only:
             upsampling(judge, canvas, few)
     if "translation" in arguments.only:

@@ -20,7 +20,7 @@ def in_batches(operation: Operation, classes: Tensor, class_given: bool = True) 
     """The results of an operation on pictures of some classes `[N]`, in their order."""
     if class_given:
         batches: list[tuple[Tensor, Mix | None]] = [
-            (rows.flatten(), Mix(((int(c), 1.0),)))
+            (rows.flatten(), Mix.single(int(c)))
             for c in classes.unique()
             for rows in (classes == c).nonzero().split(BATCH_SIZE)
         ]
@@ -37,5 +37,5 @@ def translated(classifier: RobustClassifier, images: Tensor, classes: Tensor, se
 
 def seeds_of_each_class(seeds: ClassSeeds, side: int, random_seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
     """One class seed for each random seed and class, `[N, 3, side, side]`, and their classes `[N]`."""
-    drawn = [class_seeds(seeds, Mix(((c, 1.0),)), side, side, random_seeds) for c in seeds.classes]
+    drawn = [class_seeds(seeds, Mix.single(c), side, side, random_seeds) for c in seeds.classes]
     return torch.cat(drawn), torch.tensor(seeds.classes).repeat_interleave(len(random_seeds))

@@ -1,38 +1,31 @@
-"""Generation from class seeds, from other starts, and larger than the classifier's input."""
+"""Generation from class seeds and from other starts."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from robust_synthesis.models import ClassSeeds, RobustClassifier
 from robust_synthesis.synthesis import (
-    TRANSLATE_PAPER,
-    TRANSLATE_PRESETS,
     Mix,
-    ascend,
+    TranslateSettings,
     best_of,
-    class_loss,
     natural_noise,
     photo_noise,
+    preset,
 )
 from robust_synthesis.synthesis.tasks.classify import class_cross_entropy
-from robust_synthesis.synthesis.views import resized
 from robust_synthesis.training.data import Pictures
 
 from ..data import as_float
 from ..table import Table
-from .batches import in_batches, seeds_of_each_class, translated
+from .batches import seeds_of_each_class, translated
 from .metrics import agreement, frechet_distance
 
 FIRST_SEED = 1000
 """The random seeds from here on were not used to choose any setting."""
-ENLARGEMENT = 4
-"""How many times the classifier's input size a large picture is wide and high."""
-PRESET = TRANSLATE_PRESETS["generate"]
+PRESET = preset(TranslateSettings, "generate").settings
+PAPER = preset(TranslateSettings, "paper generate").settings
 
 
 def generation(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures, count: int) -> None:
@@ -45,9 +38,9 @@ def generation(judge: RobustClassifier, classifier: RobustClassifier, test: Pict
     )
     table.row("the test pictures themselves", 0, agreement(judge, real, test.classes), None)
     table.row("the seeds", 0, agreement(judge, seeds, classes), frechet_distance(judge, seeds, real))
-    for name, settings in {"the paper's settings": TRANSLATE_PAPER["generate"], "our `generate`": PRESET}.items():
+    for name, settings in {"the paper's settings": PAPER, "our `generate`": PRESET}.items():
         images = translated(classifier, seeds, classes, settings)
-        table.row(name, settings.steps, agreement(judge, images, classes), frechet_distance(judge, images, real))
+        table.row(name, settings.ascent.steps, agreement(judge, images, classes), frechet_distance(judge, images, real))
 
 
 def starts(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures, count: int) -> None:
@@ -57,7 +50,7 @@ def starts(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures
     labels = range(len(classifier.labels))
 
     def best(candidates: int) -> Tensor:
-        losses = (class_cross_entropy(classifier, Mix(((c, 1.0),))) for c in labels)
+        losses = (class_cross_entropy(classifier, Mix.single(c)) for c in labels)
         return torch.cat([best_of(candidates, lambda n: photo_noise(side, side, n), loss, numbers) for loss in losses])
 
     def photographs(c: int) -> Tensor:
@@ -73,43 +66,13 @@ def starts(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures
         "photographs of other classes": torch.cat([photographs(c) for c in labels]),
     }
     table = Table(
-        f"Starts of `generate`, {len(classes)} pictures, {PRESET.steps} steps",
+        f"Starts of `generate`, {len(classes)} pictures, {PRESET.ascent.steps} steps",
         {"judge, start": ".1%", "judge": ".1%", "Frechet": ".2f"},
     )
     for name, start in kinds.items():
         images = translated(classifier, start, classes, PRESET)
         before, after = agreement(judge, start, classes), agreement(judge, images, classes)
         table.row(name, before, after, frechet_distance(judge, images, real))
-
-
-def large(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures, count: int) -> None:
-    """Compare ways to generate large pictures: seen whole and in crops of half their side, both at the judge's size."""
-    real, side = as_float(test), classifier.input_size * ENLARGEMENT
-    coarse = replace(PRESET, detail_steps=0)
-    seeds, classes = seeds_of_each_class(_seeds(classifier), side, _random_seeds(count))
-
-    def convolutional(rows: Tensor, mix: Mix | None) -> Tensor:
-        assert mix is not None
-        loss = class_loss(classifier, mix.vector(len(classifier.labels)), PRESET.objective)
-        return ascend(seeds[rows], loss, coarse.ascent(side, side))
-
-    ways: dict[str, Callable[[], Tensor]] = {
-        "small, then enlarged": lambda: translated(classifier, seeds, classes, coarse),
-        "fully convolutional": lambda: in_batches(convolutional, classes),
-        "`generate`: coarse to fine, in tiles": lambda: translated(classifier, seeds, classes, PRESET),
-    }
-    table = Table(
-        f"Generating {side} x {side}, {len(classes)} pictures",
-        {"judge, whole": ".1%", "Frechet, whole": ".2f", "judge, crops": ".1%", "Frechet, crops": ".2f"},
-    )
-    for name, way in ways.items():
-        images = way()
-        whole, crops = (resized(x, (classifier.input_size,) * 2) for x in (images, _crops(images)))
-        values = [
-            (agreement(judge, x, classes.repeat(len(x) // len(classes))), frechet_distance(judge, x, real))
-            for x in (whole, crops)
-        ]
-        table.row(name, *values[0], *values[1])
 
 
 def _seeds(classifier: RobustClassifier) -> ClassSeeds:
@@ -120,9 +83,3 @@ def _seeds(classifier: RobustClassifier) -> ClassSeeds:
 
 def _random_seeds(count: int) -> range:
     return range(FIRST_SEED, FIRST_SEED + count)
-
-
-def _crops(images: Tensor) -> Tensor:
-    half, quarter = images.shape[2] // 2, images.shape[2] // 4
-    corners = [(top, left) for top in (0, quarter, half) for left in (0, quarter, half)]
-    return torch.cat([images[:, :, top : top + half, left : left + half] for top, left in corners])

@@ -19,11 +19,11 @@ from torchvision.transforms.functional import to_pil_image
 
 from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
 from robust_synthesis.synthesis import (
-    TRANSLATE_PAPER,
-    TRANSLATE_PRESETS,
+    AscentSettings,
     Mix,
     TranslateSettings,
     class_seeds,
+    preset,
     translate,
 )
 
@@ -31,8 +31,12 @@ from ..table import Table
 from .batches import BATCH_SIZE
 
 # Dual Adversarial Training (arXiv 2510.13872), for `resnet50_l2_eps3` with photographs as seeds.
-DUAL = TranslateSettings(steps=13, step_size=8.0, norm="free", objective="logit", keep_best=False)
-SETTINGS = {"generate": TRANSLATE_PRESETS["generate"], "dual": DUAL, "paper": TRANSLATE_PAPER["generate"]}
+DUAL = TranslateSettings(ascent=AscentSettings(steps=13, step_size=8.0, keep_best=False), objective="logit")
+SETTINGS = {
+    "generate": preset(TranslateSettings, "generate").settings,
+    "dual": DUAL,
+    "paper": preset(TranslateSettings, "paper generate").settings,
+}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -90,7 +94,7 @@ def generate_into(
     for c in range(classes):
         missing = [n for n in range(c, count, classes) if not (folder / f"{n:06}.png").exists()]
         for start in range(0, len(missing), BATCH_SIZE):
-            numbers, mix = missing[start : start + BATCH_SIZE], Mix(((c, 1.0),))
+            numbers, mix = missing[start : start + BATCH_SIZE], Mix.single(c)
             seeds = _starts(classifier, files, mix, numbers).to(device)
             for number, image in zip(numbers, translate(classifier, seeds, mix, settings, numbers).cpu(), strict=True):
                 to_pil_image((image * 255).round().byte()).save(folder / f"{number:06}.png")
@@ -121,7 +125,7 @@ def main() -> None:
     generate_into(arguments.generated, classifier, settings, arguments.count, arguments.photos)
     table = Table(classifier.card.title, {"pictures": "d", "steps": "d", "IS": ".2f", "FID": ".2f"})
     metrics = inception_metrics(arguments.generated, arguments.real, classifier.input_size)
-    table.row(f"`{arguments.settings}`", arguments.count, settings.steps, *metrics)
+    table.row(f"`{arguments.settings}`", arguments.count, settings.ascent.steps, *metrics)
 
 
 if __name__ == "__main__":

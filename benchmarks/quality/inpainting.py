@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier
-from robust_synthesis.synthesis import INPAINT_PAPER, INPAINT_PRESET, InpaintSettings, inpaint, surround
+from robust_synthesis.synthesis import InpaintSettings, inpaint, preset, surround
 from robust_synthesis.training.data import Pictures
 
-from ..data import as_float, first_of_each
+from ..data import as_float
 from ..table import Table
 from .batches import in_batches
 from .metrics import agreement, frechet_distance, psnr
@@ -62,29 +62,18 @@ BASELINES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def inpainting(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures, paper_count: int) -> None:
-    """Compare filled pictures with the originals; the paper's settings on the first `paper_count` of each class."""
-    ours = {
-        "`inpaint`, class given": (INPAINT_PRESET, True),
-        "`inpaint`, class predicted": (INPAINT_PRESET, False),
+def inpainting(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures, with_paper: bool) -> None:
+    """Compare filled pictures with the originals."""
+    variants = {
+        "`inpaint`, class given": (preset(InpaintSettings, "inpaint").settings, True),
+        "`inpaint`, class predicted": (preset(InpaintSettings, "inpaint").settings, False),
     }
-    _compare("Inpainting", judge, classifier, test, ours)
-    both, few = {"the paper's settings, class given": (INPAINT_PAPER, True), **ours}, first_of_each(test, paper_count)
-    if paper_count:
-        _compare("Inpainting beside the paper's settings", judge, classifier, few, both)
-
-
-def _compare(
-    title: str,
-    judge: RobustClassifier,
-    classifier: RobustClassifier,
-    test: Pictures,
-    variants: Mapping[str, tuple[InpaintSettings, bool]],
-) -> None:
+    if with_paper:
+        variants["the paper's settings, class given"] = (preset(InpaintSettings, "paper").settings, True)
     size, images = test.images.shape[2], as_float(test)
     masks = square_holes(len(test), size, size // 2)
     table = Table(
-        f"{title}, {len(test)} test pictures, a hole of {size // 2} x {size // 2} ({masks.mean():.0%})",
+        f"Inpainting, {len(test)} test pictures, a hole of {size // 2} x {size // 2} ({masks.mean():.0%})",
         {"steps": "d", "PSNR": ".2f", "PSNR in the hole": ".2f", "judge": ".1%", "Frechet": ".2f"},
     )
     table.row("the test pictures themselves", 0, None, None, agreement(judge, images, test.classes), None)
@@ -104,4 +93,4 @@ def _compare(
     for name, baseline in BASELINES.items():
         row(name, 0, baseline(images, masks))
     for name, (settings, class_given) in variants.items():
-        row(name, settings.steps, fill(settings, class_given))
+        row(name, settings.ascent.steps, fill(settings, class_given))

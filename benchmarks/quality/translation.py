@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from robust_synthesis.models import RobustClassifier
-from robust_synthesis.synthesis import TRANSLATE_PAPER, TRANSLATE_PRESETS
+from robust_synthesis.synthesis import TranslateSettings, preset
 from robust_synthesis.training.data import Pictures
 
 from ..data import as_float
@@ -22,8 +20,9 @@ def translation(judge: RobustClassifier, classifier: RobustClassifier, test: Pic
         f"Translation, {len(test)} test pictures; epsilon at 224 px; judge: how often it sees the other class",
         {"steps": "d", "epsilon": "g", "judge": ".1%", "SSIM": ".3f"},
     )
-    settings = {f", epsilon {e:g}": replace(TRANSLATE_PRESETS["translate"], epsilon=e) for e in EPSILONS}
-    settings[", the paper's settings"] = TRANSLATE_PAPER["translate"]
+    values = preset(TranslateSettings, "translate").settings.values()
+    settings = {f", epsilon {e:g}": TranslateSettings.from_values({**values, "epsilon": e}) for e in EPSILONS}
+    settings[", the paper's settings"] = preset(TranslateSettings, "paper translate").settings
     for source in range(2):
         part = test[(test.classes == source).nonzero().flatten()]
         photos, classes = as_float(part), 1 - part.classes
@@ -32,4 +31,10 @@ def translation(judge: RobustClassifier, classifier: RobustClassifier, test: Pic
         for name, choice in settings.items():
             images = translated(classifier, photos, classes, choice)
             kept = ssim(images, photos)
-            table.row(way + name, choice.steps, choice.epsilon, agreement(judge, images, classes), kept)
+            table.row(
+                way + name,
+                choice.ascent.steps,
+                choice.ascent.constraint.epsilon,
+                agreement(judge, images, classes),
+                kept,
+            )

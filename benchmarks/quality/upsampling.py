@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier
-from robust_synthesis.synthesis import UPSAMPLE_PAPER, UPSAMPLE_PRESET, UpsampleSettings, upsample
+from robust_synthesis.synthesis import UpsampleSettings, preset, upsample
 from robust_synthesis.training.data import Pictures
 
 from ..data import as_float
@@ -22,9 +22,9 @@ from .metrics import agreement, frechet_distance, psnr, ssim
 FACTORS = (2, 4, 8)
 RESAMPLERS = {"bicubic": Image.Resampling.BICUBIC, "Lanczos": Image.Resampling.LANCZOS}
 VARIANTS: Mapping[str, tuple[UpsampleSettings, bool]] = {
-    "the paper's settings, class given": (UPSAMPLE_PAPER, True),
-    "`upsample`, class given": (UPSAMPLE_PRESET, True),
-    "`upsample`, class predicted": (UPSAMPLE_PRESET, False),
+    "the paper's settings, class given": (preset(UpsampleSettings, "paper").settings, True),
+    "`upsample`, class given": (preset(UpsampleSettings, "upsample").settings, True),
+    "`upsample`, class predicted": (preset(UpsampleSettings, "upsample").settings, False),
 }
 
 
@@ -66,4 +66,4 @@ def upsampling(judge: RobustClassifier, classifier: RobustClassifier, test: Pict
         for name, method in RESAMPLERS.items():
             row(f"{factor}x {name}", 0, resampled(low, factor, method), low)
         for name, (settings, class_given) in VARIANTS.items():
-            row(f"{factor}x {name}", settings.steps, enlarge(low, factor, settings, class_given), low)
+            row(f"{factor}x {name}", settings.ascent.steps, enlarge(low, factor, settings, class_given), low)

@@ -21,7 +21,7 @@ from torch import Tensor
 from torchvision.utils import save_image
 
 from robust_synthesis.models import RobustClassifier, load_classifier, save_classifier
-from robust_synthesis.synthesis import TRANSLATE_PRESETS
+from robust_synthesis.synthesis import TranslateSettings, preset
 from robust_synthesis.training.data import TrainingData, read_data
 from robust_synthesis.training.evaluation import accuracy
 from robust_synthesis.training.recipes import RECIPES, Attack, Recipe
@@ -108,7 +108,7 @@ def main() -> None:
         recipe = replace(BASE, pictures=arguments.pictures, **VARIATIONS[name])
         classifier, minutes = trained(name, recipe, data)
         found = accuracy(classifier, data.validation, ATTACK)
-        images = translated(classifier, starts, classes, TRANSLATE_PRESETS["generate"])
+        images = translated(classifier, starts, classes, preset(TranslateSettings, "generate").settings)
         seen = F.interpolate(images, (judge.input_size,) * 2, mode="bicubic", antialias=True).clamp(0, 1)
         agreed, distance = agreement(judge, seen, classes), frechet_distance(judge, seen, real)
         table.row(name, minutes, found.clean, found.robust, agreed, distance, grid(images))

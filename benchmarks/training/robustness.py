@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision.utils import save_image
 
 from robust_synthesis.models import RobustClassifier, load_classifier, optimize_for_inference
-from robust_synthesis.synthesis import TRANSLATE_PRESETS
+from robust_synthesis.synthesis import TranslateSettings, preset
 from robust_synthesis.training import Attack
 from robust_synthesis.training.data import Pictures, deduplicate, read_split
 from robust_synthesis.training.evaluation import accuracy
@@ -94,7 +94,7 @@ def main() -> None:
             found = accuracy(classifier, test, Attack("l2", radius, PGD_STEPS, 0.125, PGD_RESTARTS))
             values = values or [found.clean]
             values += [found.robust, auto_pgd(classifier, test, radius)]
-        images = translated(classifier, starts, classes, TRANSLATE_PRESETS["generate"])
+        images = translated(classifier, starts, classes, preset(TranslateSettings, "generate").settings)
         distance = frechet_distance(judge, images, as_float(test))
         table.row(path.stem, *values, agreement(judge, images, classes), distance, grid(images))
         sheet.append(images.unflatten(0, (-1, arguments.pictures))[:, :SHOWN])
