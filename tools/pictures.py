@@ -43,13 +43,15 @@ def classifier(name: str) -> RobustClassifier:
 def asset(name: str) -> Tensor:
     """An example picture as `[1, 3, H, W]` in [0, 1]."""
     with Image.open(ASSETS / f"{name}.png") as picture:
-        return to_tensor(picture.convert("RGB"))[None]
+        pixels: Tensor = to_tensor(picture.convert("RGB"))
+    return pixels[None]
 
 
 def channel(name: str, index: int) -> Tensor:
     """A channel of an example picture as `[1, 1, H, W]` in [0, 1]."""
     with Image.open(ASSETS / f"{name}.png") as picture:
-        return to_tensor(picture)[None, index : index + 1]
+        pixels: Tensor = to_tensor(picture)
+    return pixels[None, index : index + 1]
 
 
 def image(images: Tensor, box: tuple[int, int, int, int] | None = None) -> Image.Image:

@@ -198,8 +198,11 @@ def _initial_network(plan: TrainingPlan, classes: int, device: torch.device) -> 
     return network
 
 
-def _ema_update(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
-    def update(averages: list[Tensor], values: list[Tensor], updates: Tensor) -> None:
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def _ema_update(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    def update(averages: Tensors, values: Tensors, updates: Tensor | int) -> None:
         step = int(updates)
         get_ema_multi_avg_fn(min(decay, step / (step + EMA_RAMP)))(averages, values, updates)
 

@@ -20,8 +20,8 @@ def translation(judge: RobustClassifier, classifier: RobustClassifier, test: Pic
         f"Translation, {len(test)} test pictures; epsilon at 224 px; judge: how often it sees the other class",
         {"steps": "d", "epsilon": "g", "judge": ".1%", "SSIM": ".3f"},
     )
-    values = preset(TranslateSettings, "translate").settings.values()
-    settings = {f", epsilon {e:g}": TranslateSettings.from_values({**values, "epsilon": e}) for e in EPSILONS}
+    usual = preset(TranslateSettings, "translate").settings
+    settings = {f", epsilon {e:g}": usual.with_values(epsilon=e) for e in EPSILONS}
     settings[", the paper's settings"] = preset(TranslateSettings, "paper translate").settings
     for source in range(2):
         part = test[(test.classes == source).nonzero().flatten()]

@@ -25,7 +25,7 @@ from robust_synthesis.synthesis import TranslateSettings, preset
 from robust_synthesis.training.data import TrainingData, read_data
 from robust_synthesis.training.evaluation import accuracy
 from robust_synthesis.training.recipes import RECIPES, Attack, Recipe
-from robust_synthesis.training.seeds import all_seeds
+from robust_synthesis.training.seeds import fit_all_seeds
 from robust_synthesis.training.trainer import Trainer
 
 from ..data import BUILD, as_float
@@ -42,8 +42,8 @@ BASE = replace(
     architecture={**QUICK.architecture, "downsampling": "strided"},
     input_size=SIZE,
     attack=replace(QUICK.attack, epsilon=1.0),
-    cut_mix=0.0,
-    start="",
+    cutmix_prob=0.0,
+    pretrained="",
     crop_padding=6,
 )
 
@@ -62,16 +62,16 @@ VARIATIONS: Mapping[str, Mapping[str, Any]] = {
     "4 x 4, overlapping averages": _network(downsampling="overlapping"),
     "epsilon 2": _attack(epsilon=2.0),
     "epsilon 0.5": _attack(epsilon=0.5),
-    "crops from half the area": {"smallest_crop": 0.5, "crop_padding": 0},
+    "crops from half the area": {"min_crop_scale": 0.5, "crop_padding": 0},
     "ReLU": _network(activation="relu"),
     "four stages, wider": _network(widths=[48, 96, 192, 384], blocks=[1, 1, 1, 1]),
     "two blocks a stage": _network(blocks=[1, 2, 2, 2, 1]),
     "no EMA": {"ema_decay": 0.0},
     "1 attack step": _attack(steps=1, rel_step_size=1.25),
     "5 attack steps": _attack(steps=5, rel_step_size=0.4),
-    "CutMix in half of the batches": {"cut_mix": 0.5},
+    "CutMix in half of the batches": {"cutmix_prob": 0.5},
     "label smoothing 0.1": {"label_smoothing": 0.1},
-    "colours changed by 0.3": {"colour": 0.3},
+    "colours changed by 0.3": {"color_jitter": 0.3},
 }
 
 
@@ -80,9 +80,9 @@ def trained(name: str, recipe: Recipe, data: TrainingData) -> tuple[RobustClassi
     digest = hashlib.sha256(f"{recipe} {data.digest}".encode()).hexdigest()[:12]
     path = BUILD / "recipes" / f"{name} {digest}.safetensors"
     if not path.exists():
-        trainer = Trainer(data.train, data.labels, recipe, recipe.epochs(len(data.train)), torch.device("cpu"))
+        trainer = Trainer(data.train, data.labels, recipe.plan(len(data.train)), torch.device("cpu"))
         started = time.perf_counter()
-        while trainer.step < trainer.steps:
+        while trainer.step < trainer.plan.steps:
             trainer.advance()
         trainer.card = replace(trainer.card, training={"minutes": (time.perf_counter() - started) / 60})
         save_classifier(trainer.classifier(), path)
@@ -100,12 +100,12 @@ def main() -> None:
     arguments = parser.parse_args()
     judge, data = load_judge(arguments.data), read_data(arguments.data, SIZE)
     real = as_float(read_data(arguments.data, judge.input_size).validation)
-    starts, classes = seeds_of_each_class(all_seeds(data.train, len(data.labels), SIZE), SIZE, range(COUNT))
+    starts, classes = seeds_of_each_class(fit_all_seeds(data.train, len(data.labels), SIZE), SIZE, range(COUNT))
     sheet: list[Tensor] = []
     columns = {"minutes": ".1f", "clean": ".1%", "robust": ".1%", "judge": ".1%", "Frechet": ".2f", "grid": ".2f"}
     table = Table(f"{arguments.pictures} pictures of {SIZE} x {SIZE}, one change at a time", columns)
     for name in arguments.only:
-        recipe = replace(BASE, pictures=arguments.pictures, **VARIATIONS[name])
+        recipe = replace(BASE, samples_seen=arguments.pictures, **VARIATIONS[name])
         classifier, minutes = trained(name, recipe, data)
         found = accuracy(classifier, data.validation, ATTACK)
         images = translated(classifier, starts, classes, preset(TranslateSettings, "generate").settings)
