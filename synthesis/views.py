@@ -77,14 +77,14 @@ class View:
         return torch.cat(
             [
                 resized(images[index : index + 1, :, top : top + height, left : left + width], self.size)
-                for index, (top, left, height, width) in enumerate(self._boxes(len(images)))
+                for index, (top, left, height, width) in enumerate(self.boxes_of(len(images)))
             ]
         )
 
     def put_back(self, images: Tensor, before: Tensor, after: Tensor) -> Tensor:
         """`images` plus what changed between two versions of their view, enlarged; clamped to [0, 1]."""
         result = images.clone()
-        for index, (top, left, height, width) in enumerate(self._boxes(len(images))):
+        for index, (top, left, height, width) in enumerate(self.boxes_of(len(images))):
             box = result[index : index + 1, :, top : top + height, left : left + width]
             if box.shape[2:] == self.size:
                 box.copy_(after[index : index + 1])
@@ -93,7 +93,8 @@ class View:
             box.add_(change).clamp_(0, 1)
         return result
 
-    def _boxes(self, count: int) -> tuple[tuple[int, int, int, int], ...]:
+    def boxes_of(self, count: int) -> tuple[tuple[int, int, int, int], ...]:
+        """The box of each image of a batch of `count`."""
         return self.boxes * count if len(self.boxes) == 1 else self.boxes
 
 

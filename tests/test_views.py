@@ -44,8 +44,7 @@ def test_a_view_around_a_mask_contains_it_and_stays_inside_the_picture(mask: Ten
     view = around(mask, SIDE)
 
     assert view.size == working_size(height, width, SIDE)
-    boxes = view.boxes * len(mask) if len(view.boxes) == 1 else view.boxes
-    for (top, left, box_height, box_width), marked in zip(boxes, mask, strict=True):
+    for (top, left, box_height, box_width), marked in zip(view.boxes_of(len(mask)), mask, strict=True):
         assert 0 <= top <= top + box_height <= height
         assert 0 <= left <= left + box_width <= width
         outside = marked.clone()
@@ -103,7 +102,7 @@ def test_a_changed_view_changes_nothing_but_its_box(mask: Tensor, seed: int) -> 
     assert result.shape == images.shape
     assert result.min() >= 0
     assert result.max() <= 1
-    for index, (top, left, height, width) in enumerate(view.boxes):
+    for index, (top, left, height, width) in enumerate(view.boxes_of(len(mask))):
         assert not torch.equal(result[index], images[index])
         result[index, :, top : top + height, left : left + width] = images[
             index, :, top : top + height, left : left + width
