@@ -57,11 +57,11 @@ def test_what_is_covered_is_not_looked_at(height: int, width: int, seed: int, sh
         if not (~covered[index]).any():
             assert torch.equal(result[index], torch.full_like(images[index], 0.5))
             continue
-        # Between the darkest and the lightest of what is visible, for each colour.
+        # Between the darkest and the lightest of what is visible, for each colour; sixty averages in a row round.
         visible = images[index][:, ~covered[index, 0]]
         low, high = visible.amin(1)[:, None, None], visible.amax(1)[:, None, None]
-        assert (result[index] >= low - 1e-5).all()
-        assert (result[index] <= high + 1e-5).all()
+        assert (result[index] >= low - 1e-4).all()
+        assert (result[index] <= high + 1e-4).all()
 
 
 def test_one_visible_pixel_colours_the_largest_hole() -> None:
