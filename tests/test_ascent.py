@@ -60,7 +60,7 @@ def reference(
     return iterates, iterates[losses.index(min(losses))]
 
 
-# The paper's own settings, a ball so small that the climb runs along its surface, and the other norm.
+# The paper's own settings, a ball so small that the ascent runs along its surface, and the other norm.
 @pytest.mark.parametrize(
     "settings",
     [
@@ -106,7 +106,7 @@ def test_each_iterate_is_the_papers(settings: AscentSettings) -> None:
 
 
 @st.composite
-def climbs(draw: st.DrawFn) -> tuple[Tensor, Tensor | None, AscentSettings]:
+def ascents(draw: st.DrawFn) -> tuple[Tensor, Tensor | None, AscentSettings]:
     """Random pictures of any shape, perhaps a mask with zeros, ones and greys, and settings."""
     count, height, width = draw(st.integers(1, 3)), draw(st.integers(16, 70)), draw(st.integers(16, 70))
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
@@ -125,13 +125,13 @@ def climbs(draw: st.DrawFn) -> tuple[Tensor, Tensor | None, AscentSettings]:
     return start, mask if draw(st.booleans()) else None, settings
 
 
-@given(climb=climbs(), objective=st.sampled_from(OBJECTIVES))
-def test_a_climb_stays_where_it_may_go(
+@given(case=ascents(), objective=st.sampled_from(OBJECTIVES))
+def test_an_ascent_stays_where_it_may_go(
     tiny: RobustClassifier,
-    climb: tuple[Tensor, Tensor | None, AscentSettings],
+    case: tuple[Tensor, Tensor | None, AscentSettings],
     objective: str,
 ) -> None:
-    start, mask, settings = climb
+    start, mask, settings = case
     loss = class_loss(tiny, torch.tensor([0.0, 1.0, -0.5]), objective)  # type: ignore[arg-type]
     before = start.clone()
 
@@ -155,11 +155,11 @@ def test_a_climb_stays_where_it_may_go(
     assert torch.equal(result, ascend(start, loss, settings, mask)), "the same inputs gave another picture"
 
 
-@given(climb=climbs())
+@given(case=ascents())
 def test_a_mask_of_zeros_returns_the_picture(
-    tiny: RobustClassifier, climb: tuple[Tensor, Tensor | None, AscentSettings]
+    tiny: RobustClassifier, case: tuple[Tensor, Tensor | None, AscentSettings]
 ) -> None:
-    start, _, settings = climb
+    start, _, settings = case
     loss = class_loss(tiny, torch.tensor([0.0, 1.0, 0.0]), "logit")
 
     result = ascend(start, loss, settings, torch.zeros_like(start[:, :1]))
@@ -216,7 +216,7 @@ def test_the_last_iterate_is_returned_when_the_best_is_not_kept(tiny: RobustClas
     assert torch.equal(ascend(start, loss, shorter), seen[3])
 
 
-def test_a_callback_that_raises_stops_the_climb_at_once(tiny: RobustClassifier) -> None:
+def test_a_callback_that_raises_stops_the_ascent_at_once(tiny: RobustClassifier) -> None:
     class Cancelled(Exception):  # noqa: N818
         pass
 
@@ -355,7 +355,7 @@ def test_a_large_picture_keeps_its_detail(canvas: RobustClassifier) -> None:
     assert classify(canvas, result)[0, church] > 1.2 * classify(canvas, picture)[0, church]
 
 
-def test_without_a_class_each_picture_climbs_to_what_it_already_shows(canvas: RobustClassifier) -> None:
+def test_without_a_class_each_picture_moves_towards_what_it_shows(canvas: RobustClassifier) -> None:
     assert canvas.seeds is not None
     starts = [
         class_seeds(canvas.seeds, parse_class_expression(name, canvas.labels), SIZE, SIZE, [0])
@@ -392,18 +392,18 @@ def test_reach_scales_the_steps_and_the_ball_of_each_picture(tiny: RobustClassif
     size, epsilon = (0.01, 0.025) if norm == "linf" else (0.4, 1.0)
     scale = torch.tensor([0.5, 1.0, 2.0])
 
-    def climb(pictures: Tensor, share: float, scale: Tensor | None = None) -> Tensor:
+    def run(pictures: Tensor, share: float, scale: Tensor | None = None) -> Tensor:
         constraint = Constraint(norm, epsilon * share)  # type: ignore[arg-type]
         return ascend(
             pictures, loss, AscentSettings(steps=6, step_size=size * share, constraint=constraint), scale=scale
         )
 
-    result = climb(start, 1.0, scale.view(-1, 1, 1, 1))
+    result = run(start, 1.0, scale.view(-1, 1, 1, 1))
 
     for index, share in enumerate(scale.tolist()):
-        alone = climb(start[index : index + 1], share)
+        alone = run(start[index : index + 1], share)
         torch.testing.assert_close(result[index : index + 1], alone, rtol=0, atol=1e-5)
-    assert torch.equal(climb(start, 1.0, torch.zeros(3, 1, 1, 1)), start)
+    assert torch.equal(run(start, 1.0, torch.zeros(3, 1, 1, 1)), start)
 
 
 def test_every_step_lands_on_the_further_projection(tiny: RobustClassifier) -> None:

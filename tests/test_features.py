@@ -1,4 +1,4 @@
-"""Features: how they are written, where they show, how those that are off are climbed, and what they look like."""
+"""Features: how they are written, where they show, how those that are off get a gradient, and what they look like."""
 
 from __future__ import annotations
 
@@ -138,9 +138,9 @@ def test_a_feature_that_is_off_has_a_gradient_only_when_it_is_passed_through(
     ):
         index = 0 if see == classifier.features else 1
         assert not gradient(see, pictures, index).any()
-        climbed = gradient(through, pictures, index)
-        assert climbed.isfinite().all()
-        assert (climbed.flatten(1).abs().sum(1) > 0).all()
+        passed = gradient(through, pictures, index)
+        assert passed.isfinite().all()
+        assert (passed.flatten(1).abs().sum(1) > 0).all()
 
 
 def test_what_features_add_to_the_logits_is_what_they_are_said_to(canvas: RobustClassifier) -> None:

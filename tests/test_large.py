@@ -33,9 +33,7 @@ def noise(count: int, height: int, width: int) -> Tensor:
 
 
 @given(height=st.integers(1, 150), width=st.integers(1, 150), masked=st.booleans())
-def test_a_picture_of_any_size_is_climbed_in_detail(
-    tiny: RobustClassifier, height: int, width: int, masked: bool
-) -> None:
+def test_a_picture_of_any_size_gets_detail(tiny: RobustClassifier, height: int, width: int, masked: bool) -> None:
     images, mix = noise(2, height, width), Mix.single(1)
     mask = None
     if masked:

@@ -129,7 +129,7 @@ def test_outside_the_mask_the_picture_stays_bit_for_bit(
 
 
 @st.composite
-def climbs(draw: st.DrawFn) -> tuple[Tensor, Tensor, dict[str, Any]]:
+def ascents(draw: st.DrawFn) -> tuple[Tensor, Tensor, dict[str, Any]]:
     """Pictures, for each a rectangle of a random grey, and settings."""
     count, height, width = draw(st.integers(1, 2)), draw(st.integers(1, 80)), draw(st.integers(1, 80))
     mask = torch.zeros(count, 1, height, width)
@@ -152,15 +152,15 @@ def climbs(draw: st.DrawFn) -> tuple[Tensor, Tensor, dict[str, Any]]:
 
 
 @given(
-    climb=climbs(),
+    case=ascents(),
     fill=st.sampled_from(["surround", "mean colour", "noise"]),
     objective=st.sampled_from(OBJECTIVES),
     named=st.booleans(),
 )
 def test_any_settings_inpaint_inside_the_mask_alone(
-    tiny: RobustClassifier, climb: tuple[Tensor, Tensor, dict[str, Any]], fill: str, objective: str, named: bool
+    tiny: RobustClassifier, case: tuple[Tensor, Tensor, dict[str, Any]], fill: str, objective: str, named: bool
 ) -> None:
-    images, mask, common = climb
+    images, mask, common = case
     settings = InpaintSettings.from_values(**common, fill=fill, objective=objective)
     steps: list[int] = []
 
@@ -182,11 +182,11 @@ def test_any_settings_inpaint_inside_the_mask_alone(
     assert steps == list(range(inpaint_plan(tiny.input_size, mask, settings).steps))
 
 
-@given(climb=climbs(), strength=st.floats(0.01, 10))
+@given(case=ascents(), strength=st.floats(0.01, 10))
 def test_any_settings_paint_inside_the_mask_alone(
-    tiny: RobustClassifier, climb: tuple[Tensor, Tensor, dict[str, Any]], strength: float
+    tiny: RobustClassifier, case: tuple[Tensor, Tensor, dict[str, Any]], strength: float
 ) -> None:
-    images, mask, common = climb
+    images, mask, common = case
     settings = PaintSettings.from_values(**common)
     steps: list[int] = []
 
@@ -397,7 +397,7 @@ def test_the_surroundings_take_part_at_a_price_and_show_as_they_were(canvas: Rob
     outside = (mask == 0).expand_as(images)
 
     def spill(penalty: float) -> float:
-        """How far the surroundings of the climb's last view are from the picture's."""
+        """How far the surroundings of the ascent's last view are from the picture's."""
         seen: list[Tensor] = []
         settings = PAINT_PAPER.with_values(steps=12, step_size=1.0, penalty=penalty)
 
@@ -413,7 +413,7 @@ def test_the_surroundings_take_part_at_a_price_and_show_as_they_were(canvas: Rob
 
 
 @TASKS
-def test_a_callback_that_raises_stops_the_climb_at_once(tiny: RobustClassifier, task: Task) -> None:
+def test_a_callback_that_raises_stops_the_ascent_at_once(tiny: RobustClassifier, task: Task) -> None:
     class Cancelled(Exception):  # noqa: N818
         pass
 

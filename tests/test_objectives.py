@@ -1,4 +1,4 @@
-"""What is climbed: the objectives, alone and with mixes of classes."""
+"""Objectives of the ascent, alone and with mixes of classes."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_each_picture_can_have_a_mix_of_its_own(canvas: RobustClassifier) -> Non
         ("-forest", [], ["forest"]),
     ],
 )
-def test_climbing_does_what_the_expression_says(
+def test_an_ascent_does_what_the_expression_says(
     canvas: RobustClassifier, objective: str, expression: str, rises: list[str], falls: list[str]
 ) -> None:
     pictures = natural_noise(SIZE, SIZE, range(3))
@@ -145,7 +145,7 @@ def test_an_unknown_objective_is_refused_with_the_known_ones(canvas: RobustClass
         class_loss(canvas, weights(canvas, "sea"), "likelihood")  # type: ignore[arg-type]
 
 
-def test_features_are_climbed_as_their_weighted_sum(canvas: RobustClassifier) -> None:
+def test_features_count_as_their_weighted_sum(canvas: RobustClassifier) -> None:
     pictures = natural_noise(SIZE, SIZE, range(2))
     features = canvas.features(pictures)
     both = torch.zeros(2, canvas.feature_count)

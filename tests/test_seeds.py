@@ -1,4 +1,4 @@
-"""Where a climb starts: class Gaussians and noise like photographs."""
+"""Starts of an ascent: class Gaussians and noise like photographs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a hole shows before the climb: a smooth continuation of what is around it."""
+"""What a hole shows before the ascent: a smooth continuation of what is around it."""
 
 from __future__ import annotations
 

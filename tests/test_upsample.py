@@ -183,7 +183,7 @@ def test_an_enlarged_picture_shows_more_of_the_class_than_a_blurry_one(
         assert logits(canvas, result)[0, index] > logits(canvas, blurry)[0, index] + 0.3
 
 
-def test_without_a_class_each_picture_climbs_to_what_it_already_shows(canvas: RobustClassifier) -> None:
+def test_without_a_class_each_picture_moves_towards_what_it_shows(canvas: RobustClassifier) -> None:
     images = natural_noise(24, 24, [0, 27])
     guesses = logits(canvas, images).argmax(1).tolist()
     assert guesses[0] != guesses[1], "two pictures of one class would not show that each has its own"
