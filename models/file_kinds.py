@@ -89,8 +89,8 @@ def resave_advice(path: Path, weights: str) -> str:
     """
     saved = f"{path.stem}-weights.pt"
     return (
-        "Only if you trust who made it, for this runs what is in it: these three lines, run in Python in its folder, "
-        f"save its weights as {saved}, which this pack reads.\n"
+        "If you trust who made it, run these three lines in Python, in its folder. They run what is in it, and save "
+        f"its weights alone as {saved}, which this pack reads.\n"
         f"import pickle, torch\nweights = {weights}\ntorch.save(weights, {saved!r})"
     )
 

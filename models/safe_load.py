@@ -112,7 +112,8 @@ def _read(path: Path) -> Any:
     except Exception as error:
         if scan.whole and scan.names:
             raise CheckpointError(
-                f"{path.name} is refused: {_reason(error)}. Nothing of it was run. {_resave(path, scan)}"
+                f"{path.name} is refused: torch's safe reader cannot read it ({_reason(error)}). Nothing of it was "
+                f"run. {_resave(path, scan)}"
             ) from error
         refuse_text(path)
         raise CheckpointError(
@@ -123,6 +124,8 @@ def _read(path: Path) -> Any:
 
 def _resave(path: Path, scan: PickleScan) -> str:
     """Advise how to save the weights of a whole file alone, outside of this pack."""
+    if not scan.has_tensors:
+        return "There are no weights in it: take another file."
     key = next((key for key in STATE_DICT_KEYS if key in scan.strings), None)
     inside = ".state_dict()" if scan.is_object else f'["{key}"]' if key else ""
     return resave_advice(path, f'torch.load({path.name!r}, map_location="cpu", pickle_module=pickle){inside}')
@@ -134,5 +137,5 @@ def _reason(error: Exception) -> str:
     for advice in (" was not an allowed", " by default", ", use `", ". Please use"):
         found = found.split(advice)[0]
     if "Unsupported operand" in found:
-        return "it is pickled in a way that torch's safe reader does not read"
-    return found[:200] or "it is a pickle of a kind that cannot be read safely"
+        return "it is pickled in a newer way"
+    return found[:200] or "it holds something else than tensors and plain values"

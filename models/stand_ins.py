@@ -75,6 +75,10 @@ class PickleScan:
     """Whether the file holds one object of a class, not a dict or a list."""
 
     @property
+    def has_tensors(self) -> bool:
+        return any(name.startswith("torch._utils._rebuild_") for name in self.names)
+
+    @property
     def dangerous(self) -> list[str]:
         """The names that could only be there to do something."""
         return [name for name in self.names if DANGEROUS_MODULES.match(name) or DANGEROUS_NAMES.fullmatch(name)]
@@ -93,7 +97,7 @@ def scan_pickle(path: Path) -> PickleScan:
             stream, count = stack.enter_context(archive.open(name)), 1
         for _ in range(count):
             root = _follow(stream, scan)
-            scan.is_object |= root is not None
+            scan.is_object |= root is not None and "SETITEM" not in scan.names[root]
         scan.whole = True
     return scan
 
