@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from huggingface_hub import constants, file_download
+from huggingface_hub import constants, file_download, hf_hub_download
 
 from robust_synthesis.models.catalog import HubFile
 from robust_synthesis.models.hub import STAGING, DownloadError, download
+from robust_synthesis.models.hub_errors import HUB, server_name
 from tests.hub_server import COMMIT, REPOSITORY, Faults, HubServer
 from tools.paths import ROOT
 
@@ -60,7 +62,7 @@ def report(done, total):
     if done > 0.4 * total:
         print("half", flush=True)
 try:
-    print(download(HubFile(**json.loads(sys.argv[2])), Path(sys.argv[3]), report))
+    print(download(HubFile(**json.loads(sys.argv[2])), Path(sys.argv[3]), report, print))
 except DownloadError as error:
     sys.exit(str(error))
 """
@@ -71,12 +73,13 @@ class Cancelled(BaseException):
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
     """A local Hub, and the client configured for it as HF_ENDPOINT would on import."""
     with HubServer({NAME: CONTENT}) as server:
         template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
         # Older clients copied it.
         monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
         # The client waits a second before each of its own retries.
@@ -181,7 +184,7 @@ def test_the_client_itself_resumes_after_one_cut(hub: HubServer, tmp_path: Path)
 def test_an_interrupted_download_is_resumed(hub: HubServer, tmp_path: Path) -> None:
     hub.faults.cut = 0.5
     message = fails(tmp_path)
-    assert "the connection failed" in message
+    assert re.search(f"the connection to the mirror {hub.url}, which HF_ENDPOINT names, failed", message)
     assert "2 MB of 4 MB are kept: run it again" in message
     [kept] = parts(tmp_path)
     assert 0.4 * len(CONTENT) < kept <= 0.5 * len(CONTENT)
@@ -212,7 +215,7 @@ def test_a_complete_part_is_not_downloaded_again(hub: HubServer, tmp_path: Path)
 )
 def test_a_wrong_hash_deletes_the_part(hub: HubServer, tmp_path: Path, file: HubFile, faults: Faults) -> None:
     hub.faults = faults
-    assert "its SHA-256 differs" in fails(tmp_path, file)
+    assert f"what the mirror {hub.url}, which HF_ENDPOINT names, sent is not the file" in fails(tmp_path, file)
     assert parts(tmp_path) == []
     hub.faults = Faults()
     assert download(FILE, tmp_path, ignore).read_bytes() == CONTENT
@@ -236,23 +239,27 @@ def test_a_file_whose_hash_nobody_knows_is_refused(hub: HubServer, tmp_path: Pat
 )
 def test_a_refusal_is_explained(hub: HubServer, tmp_path: Path, status: int, words: str) -> None:
     hub.faults.status = status
-    assert words in fails(tmp_path)
+    message = fails(tmp_path)
+    assert words in message
+    assert f"the mirror {hub.url}, which HF_ENDPOINT names" in message
 
 
 def test_a_web_page_instead_of_the_file_is_recognised(hub: HubServer, tmp_path: Path) -> None:
     hub.faults.page = True
-    assert "a web page came in its place" in fails(tmp_path)
+    assert "HF_ENDPOINT names, sent a web page in its place" in fails(tmp_path)
     assert parts(tmp_path) == []
 
 
 def test_an_answer_of_another_server_is_recognised(hub: HubServer, tmp_path: Path) -> None:
     hub.faults.stranger = True
-    assert "the answer did not come from the Hub" in fails(tmp_path)
+    assert re.search("the answer of the mirror .* HF_ENDPOINT names, is not the Hub's", fails(tmp_path, UNKNOWN))
+    assert "sent a web page in its place" in fails(tmp_path)
+    assert parts(tmp_path) == []
 
 
 def test_without_a_network_the_message_says_so(hub: HubServer, tmp_path: Path) -> None:
     hub.__exit__(None, None, None)
-    assert "the connection failed" in fails(tmp_path)
+    assert "which HF_ENDPOINT names, failed" in fails(tmp_path)
 
 
 def test_a_full_disk_keeps_the_part(hub: HubServer, tmp_path: Path) -> None:
@@ -424,3 +431,159 @@ def test_a_proxy_is_used(tmp_path: Path) -> None:
         assert all(request.path.startswith("http://") for request in hub.requests)
         assert f"http://hub.invalid/{REPOSITORY}/resolve/{COMMIT}/{NAME}" in {r.path for r in hub.requests}
     assert (tmp_path / "models" / NAME).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("place", ["the environment", "the disk"])
+def test_a_refused_token_is_left_out_where_the_file_is_public(tmp_path: Path, place: str, status: int) -> None:
+    with HubServer({NAME: CONTENT}, faults=Faults(refuses_tokens=status)) as hub:
+        (tmp_path / "home").mkdir()
+        if place == "the disk":
+            (tmp_path / "home" / "token").write_text("hf_expired")
+        token = {"HF_TOKEN": "hf_expired"} if place == "the environment" else {}
+        process = child(tmp_path / "models", HF_ENDPOINT=hub.url, **token)
+        out, error = process.communicate(timeout=30)
+        assert process.returncode == 0, error
+        assert f"refused your access token ({status}), which may have expired" in out
+        assert f"{NAME} is public and came without it" in out
+        # The token is tried once.
+        assert [request.authorization for request in hub.requests if request.authorization] == ["Bearer hf_expired"]
+        assert len(hub.downloads) == 1
+    assert (tmp_path / "models" / NAME).read_bytes() == CONTENT
+
+
+def test_a_file_that_needs_another_token_says_so(tmp_path: Path) -> None:
+    with HubServer({NAME: CONTENT}, token="hf_valid") as hub:
+        process = child(tmp_path / "models", HF_ENDPOINT=hub.url, HF_TOKEN="hf_expired")
+        _, error = process.communicate(timeout=30)
+        assert process.returncode == 1
+        assert "refuses it with your access token (401) and without one" in error
+        assert "set HF_TOKEN to a new one" in error
+        assert hub.url in error
+
+
+def test_a_mirror_without_the_hubs_headers_is_enough_where_the_hash_is_known(hub: HubServer, tmp_path: Path) -> None:
+    hub.faults = Faults(bare=True, cut=0.5)
+    assert "2 MB of 4 MB are kept: run it again" in fails(tmp_path)
+    [kept] = parts(tmp_path)
+    hub.faults, hub.requests = Faults(bare=True), []
+    reports: list[tuple[int, int]] = []
+    path = download(FILE, tmp_path, lambda *report: reports.append(report))
+    assert path.read_bytes() == CONTENT
+    assert [request.range for request in hub.downloads] == [f"bytes={kept}-"]
+    assert reports == sorted(reports)
+    # The catalogue's size is rounded.
+    assert reports[-1] == (4_000_000, 4_000_000)
+
+    assert "is not the Hub's: it does not say what the file's SHA-256 is" in fails(tmp_path, UNKNOWN)
+
+
+def test_a_complete_part_is_enough_where_the_size_is_unknown(hub: HubServer, tmp_path: Path) -> None:
+    hub.faults.bare = True
+    part = tmp_path / STAGING / f"{NAME}.{COMMIT[:12]}.part"
+    part.parent.mkdir()
+    part.write_bytes(CONTENT)
+    assert download(FILE, tmp_path, ignore).read_bytes() == CONTENT
+    assert hub.downloads == []
+
+
+@pytest.mark.parametrize(("endpoint", "wanted"), [("hf-mirror.com", "https://hf-mirror.com"), ("", "https://")])
+def test_an_endpoint_that_is_no_address_is_named(tmp_path: Path, endpoint: str, wanted: str) -> None:
+    process = child(tmp_path / "models", HF_ENDPOINT=endpoint)
+    _, error = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert f"HF_ENDPOINT is '{endpoint}', which is no address. Set it to one like {wanted}" in error
+    # This address can be opened in a browser.
+    assert f"Or download {HUB}/{REPOSITORY}/resolve/{COMMIT}/{NAME} by hand" in error
+
+
+def test_without_a_mirror_only_the_hub_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", HUB)
+    assert server_name() == "the Hub"
+
+
+@pytest.fixture
+def cached(hub: HubServer, tmp_path: Path) -> Path:
+    """The file in the Hugging Face cache, as the client itself puts it there."""
+    path = Path(hf_hub_download(REPOSITORY, NAME, revision=COMMIT, cache_dir=tmp_path / "cache", endpoint=hub.url))
+    hub.requests = []
+    return path
+
+
+@pytest.mark.parametrize("file", [FILE, UNKNOWN], ids=["the catalogue's hash", "the cache's hash"])
+def test_a_file_in_the_hugging_face_cache_is_copied(
+    hub: HubServer, tmp_path: Path, cached: Path, file: HubFile
+) -> None:
+    notes: list[str] = []
+    reports: list[tuple[int, int]] = []
+    path = download(file, tmp_path / "models", lambda *report: reports.append(report), notes.append)
+    assert path == tmp_path / "models" / NAME
+    assert path.read_bytes() == cached.read_bytes() == CONTENT
+    assert not path.is_symlink()
+    assert hub.requests == []
+    assert reports[-1] == (len(CONTENT), len(CONTENT))
+    assert notes == [f"{NAME} was in the Hugging Face cache of this machine, and was not downloaded again."]
+
+
+def test_a_cache_without_links_is_checked_with_the_hubs_hash(hub: HubServer, tmp_path: Path, cached: Path) -> None:
+    # Windows needs special rights for symbolic links, and the client then puts the file itself there.
+    content = cached.read_bytes()
+    cached.unlink()
+    cached.write_bytes(content)
+    assert download(UNKNOWN, tmp_path / "models", ignore).read_bytes() == CONTENT
+    assert hub.downloads == []
+    assert hub.requests
+
+
+def test_a_file_that_was_cached_as_main_is_the_same_file(hub: HubServer, tmp_path: Path, cached: Path) -> None:
+    repository = cached.parents[2]
+    cached.parent.rename(repository / "snapshots" / "later")
+    (repository / "refs").mkdir(exist_ok=True)
+    (repository / "refs" / "main").write_text("later")
+    assert download(FILE, tmp_path / "models", ignore).read_bytes() == CONTENT
+    # Of another revision the name of the blob is no evidence: the Hub is asked.
+    (tmp_path / "models" / NAME).unlink()
+    assert download(UNKNOWN, tmp_path / "models", ignore).read_bytes() == CONTENT
+    assert hub.downloads == []
+    assert [request.method for request in hub.requests] == ["HEAD"]
+
+
+def test_a_damaged_file_in_the_cache_is_not_used(hub: HubServer, tmp_path: Path, cached: Path) -> None:
+    damaged = b"x" + CONTENT[1:]
+    cached.resolve().write_bytes(damaged)
+    assert download(FILE, tmp_path / "models", ignore).read_bytes() == CONTENT
+    assert len(hub.downloads) == 1
+    assert cached.read_bytes() == damaged
+
+
+def test_cancelling_the_copy_leaves_the_cache_whole(hub: HubServer, tmp_path: Path, cached: Path) -> None:
+    with pytest.raises(Cancelled):
+        download(FILE, tmp_path / "models", cancel_at(1.0))
+    assert not (tmp_path / "models" / NAME).exists()
+    assert cached.read_bytes() == CONTENT
+    assert download(FILE, tmp_path / "models", ignore).read_bytes() == CONTENT
+    assert hub.requests == []
+
+
+def test_the_cache_is_enough_in_offline_mode(tmp_path: Path) -> None:
+    with HubServer({NAME: CONTENT}) as hub:
+        cache = tmp_path / "home" / "hub"
+        hf_hub_download(REPOSITORY, NAME, revision=COMMIT, cache_dir=cache, endpoint=hub.url)
+    process = child(tmp_path / "models", HF_HUB_OFFLINE="1")
+    out, error = process.communicate(timeout=30)
+    assert process.returncode == 0, error
+    assert "was not downloaded again" in out
+    assert (tmp_path / "models" / NAME).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("file", [FILE, UNKNOWN], ids=["the catalogue's hash", "the Hub's hash"])
+def test_a_copy_elsewhere_is_used_where_it_is(hub: HubServer, tmp_path: Path, file: HubFile) -> None:
+    other, same = tmp_path / "other" / NAME, tmp_path / "share" / NAME
+    for path, content in ((other, b"another file of this name"), (same, CONTENT)):
+        path.parent.mkdir()
+        path.write_bytes(content)
+    notes: list[str] = []
+    assert download(file, tmp_path / "models", ignore, notes.append, [other, same]) == same
+    assert notes == [f"{NAME} is at {same} already, and was not downloaded again."]
+    assert hub.downloads == []
+    assert not (tmp_path / "models" / NAME).exists()
