@@ -441,7 +441,7 @@ def test_a_refused_token_is_left_out_where_the_file_is_public(tmp_path: Path, pl
         if place == "the disk":
             (tmp_path / "home" / "token").write_text("hf_expired")
         token = {"HF_TOKEN": "hf_expired"} if place == "the environment" else {}
-        process = child(tmp_path / "models", HF_ENDPOINT=hub.url, **token)
+        process = child(tmp_path / "models", FILE, HF_ENDPOINT=hub.url, **token)
         out, error = process.communicate(timeout=30)
         assert process.returncode == 0, error
         assert f"refused your access token ({status}), which may have expired" in out

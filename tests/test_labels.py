@@ -60,7 +60,7 @@ def test_a_users_own_names_come_first(tmp_path: Path) -> None:
     assert labels_of(file, 1000, IMAGENET_LABELS)[1].startswith("ImageNet")
     (tmp_path / "mine.txt").write_text("fir\npine")
     assert labels_of(file, 2, IMAGENET_LABELS)[0] == ("fir", "pine")
-    with pytest.raises(LabelsError, match=r"mine\.txt has 2 lines, and mine\.pt has 3 classes"):
+    with pytest.raises(LabelsError, match=r"mine\.txt has 2 class names, and mine\.pt has 3 classes"):
         labels_of(file, 3, IMAGENET_LABELS)
 
 

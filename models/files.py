@@ -1,0 +1,25 @@
+"""What the file system says about a path."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+WINDOWS_TOO_LONG = 206
+
+
+def is_file(path: Path) -> bool:
+    """As `Path.is_file`, but False for a name that is too long, for which some versions of Python raise."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def too_long(path: Path) -> bool:
+    """Whether a path is too long for the file system, as a whole or in one of its names."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG or getattr(error, "winerror", None) == WINDOWS_TOO_LONG
+    return False
