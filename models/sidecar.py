@@ -120,7 +120,11 @@ def _only_labels(content: Any) -> bool:
     """Whether a whole file is a list of class names; other programs write other lists and dicts."""
     if isinstance(content, Mapping):
         return bool(content) and all(str(key).isdecimal() for key in content)
-    return isinstance(content, (list, tuple)) and all(isinstance(entry, (str, list, tuple)) for entry in content)
+    return (
+        isinstance(content, (list, tuple))
+        and bool(content)
+        and all(isinstance(entry, (str, list, tuple)) for entry in content)
+    )
 
 
 def _input_size(value: Any, where: str) -> int | None:
