@@ -74,13 +74,13 @@ def input_folder(name: str) -> Path:
         ValueError: the name is too long for the disk, or leads out of the input folder.
     """
     inputs = Path(folder_paths.get_input_directory()).resolve()
-    path = (inputs / name.strip()).resolve()
-    if not path.is_relative_to(inputs):
-        raise ValueError(f"'{name}' is not inside ComfyUI's input folder: put the folder with your pictures there.")
-    if too_long(path):
+    if too_long(inputs / name.strip()):
         raise ValueError(
             f"'{_shortened(name)}' is too long for the name of a folder: write the name of one that is there."
         )
+    path = (inputs / name.strip()).resolve()
+    if not path.is_relative_to(inputs):
+        raise ValueError(f"'{name}' is not inside ComfyUI's input folder: put the folder with your pictures there.")
     return path
 
 
