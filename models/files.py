@@ -18,6 +18,21 @@ def is_file(path: Path) -> bool:
 
 def too_long(path: Path) -> bool:
     """Whether a path is too long for the file system, as a whole or in one of its names."""
+    folder = path.parent
+    while not _is_folder(folder):
+        folder = folder.parent
+    # Of a path in a folder that does not exist yet, the system says only that.
+    return any(map(_refused, (path, *(folder / name for name in path.relative_to(folder).parts))))
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _refused(path: Path) -> bool:
     try:
         path.lstat()
     except OSError as error:

@@ -409,6 +409,13 @@ def test_a_finished_run_is_loaded_and_another_never_replaced(data: TrainingData,
     assert paths.result.stat().st_mtime_ns == before
 
 
+def test_a_name_that_is_too_long_is_refused_in_words(data: TrainingData, tmp_path: Path) -> None:
+    long = "my brush " * 30
+    with pytest.raises(RunError, match=r"^'my brush .*' is too long for the name of a file\. Choose a shorter one\.$"):
+        run(data, RunPaths(tmp_path / f"{long}.safetensors", tmp_path / "training"))
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_damaged_state_is_refused(data: TrainingData, paths: RunPaths) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(data, paths, stop_after=3)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..models import RobustClassifier, load_classifier, optimize_for_inference
+from ..models.files import too_long
 from .card import CardInfo
 from .data import TrainingData
 from .evaluation import evaluate, validation_accuracy
@@ -58,8 +59,11 @@ def train(
         The classifier as it was saved, on the CPU; `TrainingRecord.from_dict(card.training)` has its figures.
 
     Raises:
-        RunError: another run has the paths, the training diverged, or the classifier cannot be written.
+        RunError: another run has the paths, a name is too long, the training diverged, or the classifier cannot be
+            written.
     """
+    if too_long(paths.result) or too_long(paths.folder):
+        raise RunError(f"'{paths.result.stem[:60]}...' is too long for the name of a file. Choose a shorter one.")
     plan = recipe.plan(len(data.train), epochs)
     identity = _identity(plan, data)
     state = find_state(paths, identity)
