@@ -7,21 +7,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .catalog import EXTENSION
+from .catalog import EXTENSION, SECOND_EXTENSIONS
 from .classifier import ClassifierCard, RobustClassifier
 from .files import is_file, too_long
 from .format import load_classifier, read_card, save_classifier
 from .label_file import SideFileError
 from .labels import SHARED, fitting, own_labels
+from .normalisation import assumption
 from .sidecar import DataConfig, files_beside, read_sidecar
 from .state_dict import CheckpointError
-from .third_party import read_third_party
+from .third_party import ASSUMED, read_third_party
 
 # Keys of `card.training` in a converted file.
 ORIGIN = "converted_from"
 SIZE = "converted_bytes"
+READER = "converted_by"
+READER_VERSION = 2
+"""Raised when files are read differently, so that a file is converted again. The first overlooked most statistics."""
 SIDECAR = "sidecar"
 """The name of the sidecar there was. Its values are not in the converted file: it may change, or be taken away."""
+CONVERSION = (ORIGIN, SIZE, READER, SIDECAR)
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,9 @@ def open_classifier(path: Path, about: Mapping[str, Any] | None = None, given: D
         # First, because a broken one is to be mended before anything is converted.
         read_sidecar(path)
         opened = _open(path, about)
-        card, notes = _with_side_files(opened.classifier.card, opened.source)
+        card, notes = _with_side_files(opened.classifier.card, opened.source, given)
     except SideFileError as error:
         raise CheckpointError(str(error)) from error
-    card = (given or DataConfig()).apply_to(card)
     classifier = RobustClassifier(opened.classifier.network, card, opened.classifier.seeds)
     return Opened(classifier, opened.source, (*opened.notes, *notes))
 
@@ -84,15 +88,34 @@ def side_files(path: Path) -> list[Path]:
 
 def independent(card: ClassifierCard) -> ClassifierCard:
     """The card of a copy that is nobody's converted file: nothing beside it says more about it."""
-    training = {key: value for key, value in card.training.items() if key not in (ORIGIN, SIZE, SIDECAR)}
+    training = {key: value for key, value in card.training.items() if key not in CONVERSION}
     return replace(card, training=training)
 
 
 def conversion_of(path: Path) -> Path:
-    """Return the path of a file's converted file, which need not exist."""
+    """Return the path of a file's converted file, which need not exist.
+
+    It is `mine.safetensors` for `mine.ckpt`, and `mine.ckpt.safetensors` where the first is another file. A file whose
+    name has two extensions (`mine.pt.best`) keeps both.
+    """
     if path.suffix.lower() == EXTENSION:
         return path.with_name(f"{path.stem}.converted{EXTENSION}")
-    return path.with_suffix(EXTENSION)
+    long = path.with_name(f"{path.name}{EXTENSION}")
+    if path.suffix.lower() in SECOND_EXTENSIONS:
+        return long
+    short = path.with_suffix(EXTENSION)
+    for converted in (short, long):
+        if _is_conversion(read_card(converted), path):
+            return converted
+    return long if short.is_file() else short
+
+
+def _is_conversion(card: ClassifierCard | None, path: Path) -> bool:
+    return card is not None and card.training.get(ORIGIN) == path.name
+
+
+def _is_current(card: ClassifierCard, path: Path) -> bool:
+    return (card.training.get(SIZE), card.training.get(READER)) == (path.stat().st_size, READER_VERSION)
 
 
 def _open(path: Path, about: Mapping[str, Any] | None) -> Opened:
@@ -102,18 +125,22 @@ def _open(path: Path, about: Mapping[str, Any] | None) -> Opened:
     if read_card(path):
         return Opened(load_classifier(path), path, ())
     card = read_card(converted)
-    ours = card is not None and card.training.get(ORIGIN) == path.name
-    if card and ours and (not path.is_file() or card.training.get(SIZE) == path.stat().st_size):
+    ours = _is_conversion(card, path)
+    if card and ours and (not is_file(path) or _is_current(card, path)):
         return Opened(load_classifier(converted), converted, ())
     classifier, recognised = read_third_party(path, about)
-    notes = [f"{path.name} is {recognised}."]
+    notes = [recognised]
     if card and not ours:
         return Opened(classifier, path, (*notes, f"It was not converted, because {converted.name} is another file."))
     if too_long(converted):
         too_long_note = f"It was not converted, because {converted.name} is too long for a name: give it a shorter one."
         return Opened(classifier, path, (*notes, too_long_note))
+    return _converted(classifier, path, converted, notes)
+
+
+def _converted(classifier: RobustClassifier, path: Path, converted: Path, notes: list[str]) -> Opened:
     size, sidecar = path.stat().st_size, read_sidecar(path)
-    training = {**classifier.card.training, ORIGIN: path.name, SIZE: size}
+    training = {**classifier.card.training, ORIGIN: path.name, SIZE: size, READER: READER_VERSION}
     kept = ""
     if sidecar and sidecar.config != DataConfig():
         training[SIDECAR] = sidecar.path.name
@@ -124,15 +151,21 @@ def _open(path: Path, about: Mapping[str, Any] | None) -> Opened:
         classifier = load_classifier(converted)
     except (OSError, ValueError) as error:
         return Opened(classifier, path, (*notes, f"It could not be converted to {converted.name}: {error}"))
-    notes.append(
-        f"Converted to {converted.name}: {converted.stat().st_size / 1e6:.0f} MB instead of {size / 1e6:.0f}. "
-        f"{path.name} is no longer needed and may be deleted.{kept}"
-    )
+    notes.append(f"Converted to {converted.name}: {converted.stat().st_size / 1e6:.0f} MB instead of {size / 1e6:.0f}.")
+    # Where something was assumed, the original may be needed again.
+    if ASSUMED not in _configured(classifier.card, sidecar.config if sidecar else DataConfig()).training:
+        notes[-1] += f" {path.name} is no longer needed and may be deleted.{kept}"
     return Opened(classifier, converted, tuple(notes))
 
 
-def _with_side_files(card: ClassifierCard, source: Path) -> tuple[ClassifierCard, tuple[str, ...]]:
-    """Give a card what its user has written beside its file, also since it was converted; sentences for the user."""
+def _with_side_files(
+    card: ClassifierCard, source: Path, given: DataConfig | None = None
+) -> tuple[ClassifierCard, tuple[str, ...]]:
+    """Give a card what its user has written beside its file, also since it was converted, and what is given.
+
+    Returns:
+        The card, and sentences for the user.
+    """
     file, classes = _original(card, source), len(card.labels)
     sidecar = read_sidecar(file)
     own = None
@@ -142,11 +175,28 @@ def _with_side_files(card: ClassifierCard, source: Path) -> tuple[ClassifierCard
         own = fitting(sidecar.labels, sidecar.path, file, classes)
     if own:
         card = replace(card, labels=own[0])
+    notes = []
     if sidecar:
-        return sidecar.config.apply_to(card), (str(sidecar),)
-    if file != source and (gone := card.training.get(SIDECAR)):
-        return card, (f"{gone}, which gave its input size, mean or std, is gone: {source.name} is used without them.",)
-    return card, ()
+        notes.append(str(sidecar))
+    elif file != source and (gone := card.training.get(SIDECAR)):
+        notes.append(f"{gone}, which gave its input size, mean or std, is gone: {source.name} is used without them.")
+    card = _configured(card, (given or DataConfig()).over(sidecar.config if sidecar else DataConfig()))
+    if sentence := card.training.get(ASSUMED):
+        notes.append(str(sentence))
+    return card, tuple(notes)
+
+
+def _configured(card: ClassifierCard, config: DataConfig) -> ClassifierCard:
+    """Give a card the data config of its user, which takes the place of what was assumed."""
+    card = config.apply_to(card)
+    if ASSUMED not in card.training or not (config.mean or config.std):
+        return card
+    training = {key: value for key, value in card.training.items() if key != ASSUMED}
+    if not config.mean:
+        training[ASSUMED] = assumption(mean=card.mean)
+    elif not config.std:
+        training[ASSUMED] = assumption(std=card.std)
+    return replace(card, training=training)
 
 
 def _original(card: ClassifierCard, source: Path) -> Path:

@@ -33,6 +33,10 @@ class DataConfig:
     std: Channels | None = None
     """Of each channel, above 0, up to 1."""
 
+    def over(self, other: DataConfig) -> DataConfig:
+        """What is given here, and for the rest what is given in `other`."""
+        return DataConfig(self.input_size or other.input_size, self.mean or other.mean, self.std or other.std)
+
     def apply_to(self, card: ClassifierCard) -> ClassifierCard:
         """The card with what is given here."""
         return replace(
