@@ -3,133 +3,41 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import inspect
-import json
 import os
-import random
 import re
 import shutil
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from huggingface_hub import constants, file_download, hf_hub_download
+from huggingface_hub import constants, file_download
 
-from robust_synthesis.models.catalog import HubFile
-from robust_synthesis.models.hub import STAGING, DownloadError, download
-from robust_synthesis.models.hub_errors import HUB, server_name
-from tests.hub_server import COMMIT, REPOSITORY, Faults, HubServer
-from tools.paths import ROOT
-
-NAME = "resnet18_l2_eps3.ckpt"
-CONTENT = b"PK\x03\x04" + random.Random(1).randbytes(4_000_000)
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-FILE = HubFile(
-    repository=REPOSITORY,
-    revision=COMMIT,
-    filename=NAME,
-    title="ResNet-18",
-    architecture="resnet18",
-    norm="l2",
-    epsilon=3,
-    clean_accuracy=0.5,
-    megabytes=4,
-    licence="MIT",
-    labels="imagenet",
-    data="ImageNet",
-    input_size=224,
-    sha256=SHA256,
-)
-UNKNOWN = dataclasses.replace(FILE, sha256=None)
-"""The catalogue has no SHA-256 of this one, so the Hub's is used."""
-
-CHILD = """
-import json, sys, types
-# The real __init__ modules import torch, which takes seconds.
-for name, path in (("robust_synthesis", sys.argv[1]), ("robust_synthesis.models", sys.argv[1] + "/models")):
-    sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = [path]
-from pathlib import Path
 from robust_synthesis.models.catalog import HubFile
 from robust_synthesis.models.hub import DownloadError, download
-def report(done, total):
-    if done > 0.4 * total:
-        print("half", flush=True)
-try:
-    print(download(HubFile(**json.loads(sys.argv[2])), Path(sys.argv[3]), report, print))
-except DownloadError as error:
-    sys.exit(str(error))
-"""
-
-
-class Cancelled(BaseException):
-    """Not an Exception, like ComfyUI's own."""
+from tests.hub_downloads import (
+    CONTENT,
+    FILE,
+    NAME,
+    UNKNOWN,
+    Cancelled,
+    cancel_at,
+    child,
+    fails,
+    ignore,
+    local_hub,
+    parts,
+)
+from tests.hub_server import COMMIT, REPOSITORY, Faults, HubServer
 
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    """A local Hub, and the client configured for it as HF_ENDPOINT would on import."""
-    with HubServer({NAME: CONTENT}) as server:
-        template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        # Older clients copied it.
-        monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
-        # The client waits a second before each of its own retries.
-        monkeypatch.setattr(file_download, "time", SimpleNamespace(sleep=lambda _: None, time=time.time))
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        monkeypatch.delenv("HF_TOKEN", raising=False)
+    with local_hub(monkeypatch, tmp_path / "cache") as server:
         yield server
-
-
-def ignore(done: int, total: int) -> None:
-    """A report that does nothing."""
-
-
-def child(folder: Path, file: HubFile = FILE, **environment: str) -> subprocess.Popen[str]:
-    """Start a download in its own process, which knows the Hub from its environment only."""
-    clean = {name: value for name, value in os.environ.items() if not name.upper().startswith(("HF_", "HTTP", "NO_P"))}
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(ROOT), json.dumps(dataclasses.asdict(file)), str(folder)],
-        env={**clean, "HF_HOME": str(folder.parent / "home"), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def fails(folder: Path, file: HubFile = FILE) -> str:
-    """Download, which must fail, say what to do, and keep the old file."""
-    folder.mkdir(exist_ok=True)
-    old = folder / NAME
-    old.write_bytes(b"old")
-    with pytest.raises(DownloadError) as raised:
-        download(file, folder, ignore)
-    message = str(raised.value)
-    assert message.endswith(f"Or download {file.url} by hand and put it into {folder}.")
-    assert message.startswith(f"{file.filename} was not downloaded: ")
-    assert old.read_bytes() == b"old"
-    return message
-
-
-def parts(folder: Path) -> list[int]:
-    """Return the sizes of the unfinished downloads that are kept."""
-    return [path.stat().st_size for path in (folder / STAGING).glob("*.part")]
-
-
-def cancel_at(share: float) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
-        if done >= share * total:
-            raise Cancelled
-
-    return report
 
 
 def test_a_file_is_downloaded_whole_and_nothing_else_is_left(hub: HubServer, tmp_path: Path) -> None:
@@ -431,159 +339,3 @@ def test_a_proxy_is_used(tmp_path: Path) -> None:
         assert all(request.path.startswith("http://") for request in hub.requests)
         assert f"http://hub.invalid/{REPOSITORY}/resolve/{COMMIT}/{NAME}" in {r.path for r in hub.requests}
     assert (tmp_path / "models" / NAME).read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize("status", [401, 403])
-@pytest.mark.parametrize("place", ["the environment", "the disk"])
-def test_a_refused_token_is_left_out_where_the_file_is_public(tmp_path: Path, place: str, status: int) -> None:
-    with HubServer({NAME: CONTENT}, faults=Faults(refuses_tokens=status)) as hub:
-        (tmp_path / "home").mkdir()
-        if place == "the disk":
-            (tmp_path / "home" / "token").write_text("hf_expired")
-        token = {"HF_TOKEN": "hf_expired"} if place == "the environment" else {}
-        process = child(tmp_path / "models", FILE, HF_ENDPOINT=hub.url, **token)
-        out, error = process.communicate(timeout=30)
-        assert process.returncode == 0, error
-        assert f"refused your access token ({status}), which may have expired" in out
-        assert f"{NAME} is public and came without it" in out
-        # The token is tried once.
-        assert [request.authorization for request in hub.requests if request.authorization] == ["Bearer hf_expired"]
-        assert len(hub.downloads) == 1
-    assert (tmp_path / "models" / NAME).read_bytes() == CONTENT
-
-
-def test_a_file_that_needs_another_token_says_so(tmp_path: Path) -> None:
-    with HubServer({NAME: CONTENT}, token="hf_valid") as hub:
-        process = child(tmp_path / "models", HF_ENDPOINT=hub.url, HF_TOKEN="hf_expired")
-        _, error = process.communicate(timeout=30)
-        assert process.returncode == 1
-        assert "refuses it with your access token (401) and without one" in error
-        assert "set HF_TOKEN to a new one" in error
-        assert hub.url in error
-
-
-def test_a_mirror_without_the_hubs_headers_is_enough_where_the_hash_is_known(hub: HubServer, tmp_path: Path) -> None:
-    hub.faults = Faults(bare=True, cut=0.5)
-    assert "2 MB of 4 MB are kept: run it again" in fails(tmp_path)
-    [kept] = parts(tmp_path)
-    hub.faults, hub.requests = Faults(bare=True), []
-    reports: list[tuple[int, int]] = []
-    path = download(FILE, tmp_path, lambda *report: reports.append(report))
-    assert path.read_bytes() == CONTENT
-    assert [request.range for request in hub.downloads] == [f"bytes={kept}-"]
-    assert reports == sorted(reports)
-    # The catalogue's size is rounded.
-    assert reports[-1] == (4_000_000, 4_000_000)
-
-    assert "is not the Hub's: it does not say what the file's SHA-256 is" in fails(tmp_path, UNKNOWN)
-
-
-def test_a_complete_part_is_enough_where_the_size_is_unknown(hub: HubServer, tmp_path: Path) -> None:
-    hub.faults.bare = True
-    part = tmp_path / STAGING / f"{NAME}.{COMMIT[:12]}.part"
-    part.parent.mkdir()
-    part.write_bytes(CONTENT)
-    assert download(FILE, tmp_path, ignore).read_bytes() == CONTENT
-    assert hub.downloads == []
-
-
-@pytest.mark.parametrize(("endpoint", "wanted"), [("hf-mirror.com", "https://hf-mirror.com"), ("", "https://")])
-def test_an_endpoint_that_is_no_address_is_named(tmp_path: Path, endpoint: str, wanted: str) -> None:
-    process = child(tmp_path / "models", HF_ENDPOINT=endpoint)
-    _, error = process.communicate(timeout=30)
-    assert process.returncode == 1
-    assert f"HF_ENDPOINT is '{endpoint}', which is no address. Set it to one like {wanted}" in error
-    # This address can be opened in a browser.
-    assert f"Or download {HUB}/{REPOSITORY}/resolve/{COMMIT}/{NAME} by hand" in error
-
-
-def test_without_a_mirror_only_the_hub_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "ENDPOINT", HUB)
-    assert server_name() == "the Hub"
-
-
-@pytest.fixture
-def cached(hub: HubServer, tmp_path: Path) -> Path:
-    """The file in the Hugging Face cache, as the client itself puts it there."""
-    path = Path(hf_hub_download(REPOSITORY, NAME, revision=COMMIT, cache_dir=tmp_path / "cache", endpoint=hub.url))
-    hub.requests = []
-    return path
-
-
-@pytest.mark.parametrize("file", [FILE, UNKNOWN], ids=["the catalogue's hash", "the cache's hash"])
-def test_a_file_in_the_hugging_face_cache_is_copied(
-    hub: HubServer, tmp_path: Path, cached: Path, file: HubFile
-) -> None:
-    notes: list[str] = []
-    reports: list[tuple[int, int]] = []
-    path = download(file, tmp_path / "models", lambda *report: reports.append(report), notes.append)
-    assert path == tmp_path / "models" / NAME
-    assert path.read_bytes() == cached.read_bytes() == CONTENT
-    assert not path.is_symlink()
-    assert hub.requests == []
-    assert reports[-1] == (len(CONTENT), len(CONTENT))
-    assert notes == [f"{NAME} was in the Hugging Face cache of this machine, and was not downloaded again."]
-
-
-def test_a_cache_without_links_is_checked_with_the_hubs_hash(hub: HubServer, tmp_path: Path, cached: Path) -> None:
-    # Windows needs special rights for symbolic links, and the client then puts the file itself there.
-    content = cached.read_bytes()
-    cached.unlink()
-    cached.write_bytes(content)
-    assert download(UNKNOWN, tmp_path / "models", ignore).read_bytes() == CONTENT
-    assert hub.downloads == []
-    assert hub.requests
-
-
-def test_a_file_that_was_cached_as_main_is_the_same_file(hub: HubServer, tmp_path: Path, cached: Path) -> None:
-    repository = cached.parents[2]
-    cached.parent.rename(repository / "snapshots" / "later")
-    (repository / "refs").mkdir(exist_ok=True)
-    (repository / "refs" / "main").write_text("later")
-    assert download(FILE, tmp_path / "models", ignore).read_bytes() == CONTENT
-    # Of another revision the name of the blob is no evidence: the Hub is asked.
-    (tmp_path / "models" / NAME).unlink()
-    assert download(UNKNOWN, tmp_path / "models", ignore).read_bytes() == CONTENT
-    assert hub.downloads == []
-    assert [request.method for request in hub.requests] == ["HEAD"]
-
-
-def test_a_damaged_file_in_the_cache_is_not_used(hub: HubServer, tmp_path: Path, cached: Path) -> None:
-    damaged = b"x" + CONTENT[1:]
-    cached.resolve().write_bytes(damaged)
-    assert download(FILE, tmp_path / "models", ignore).read_bytes() == CONTENT
-    assert len(hub.downloads) == 1
-    assert cached.read_bytes() == damaged
-
-
-def test_cancelling_the_copy_leaves_the_cache_whole(hub: HubServer, tmp_path: Path, cached: Path) -> None:
-    with pytest.raises(Cancelled):
-        download(FILE, tmp_path / "models", cancel_at(1.0))
-    assert not (tmp_path / "models" / NAME).exists()
-    assert cached.read_bytes() == CONTENT
-    assert download(FILE, tmp_path / "models", ignore).read_bytes() == CONTENT
-    assert hub.requests == []
-
-
-def test_the_cache_is_enough_in_offline_mode(tmp_path: Path) -> None:
-    with HubServer({NAME: CONTENT}) as hub:
-        cache = tmp_path / "home" / "hub"
-        hf_hub_download(REPOSITORY, NAME, revision=COMMIT, cache_dir=cache, endpoint=hub.url)
-    process = child(tmp_path / "models", HF_HUB_OFFLINE="1")
-    out, error = process.communicate(timeout=30)
-    assert process.returncode == 0, error
-    assert "was not downloaded again" in out
-    assert (tmp_path / "models" / NAME).read_bytes() == CONTENT
-
-
-@pytest.mark.parametrize("file", [FILE, UNKNOWN], ids=["the catalogue's hash", "the Hub's hash"])
-def test_a_copy_elsewhere_is_used_where_it_is(hub: HubServer, tmp_path: Path, file: HubFile) -> None:
-    other, same = tmp_path / "other" / NAME, tmp_path / "share" / NAME
-    for path, content in ((other, b"another file of this name"), (same, CONTENT)):
-        path.parent.mkdir()
-        path.write_bytes(content)
-    notes: list[str] = []
-    assert download(file, tmp_path / "models", ignore, notes.append, [other, same]) == same
-    assert notes == [f"{NAME} is at {same} already, and was not downloaded again."]
-    assert hub.downloads == []
-    assert not (tmp_path / "models" / NAME).exists()
