@@ -107,7 +107,7 @@ def conversion_of(path: Path) -> Path:
     for converted in (short, long):
         if _is_conversion(read_card(converted), path):
             return converted
-    return long if short.is_file() else short
+    return long if is_file(short) else short
 
 
 def _is_conversion(card: ClassifierCard | None, path: Path) -> bool:

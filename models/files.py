@@ -6,6 +6,8 @@ import errno
 from pathlib import Path
 
 WINDOWS_TOO_LONG = 206
+SHOWN = 60
+"""More of a name would hide what a message says about it."""
 
 
 def is_file(path: Path) -> bool:
@@ -23,6 +25,11 @@ def too_long(path: Path) -> bool:
         folder = folder.parent
     # Of a path in a folder that does not exist yet, the system says only that.
     return any(map(_refused, (path, *(folder / name for name in path.relative_to(folder).parts))))
+
+
+def shortened(name: str) -> str:
+    """The beginning of a name, for a message."""
+    return name if len(name) <= SHOWN else f"{name[:SHOWN]}..."
 
 
 def _is_folder(path: Path) -> bool:

@@ -31,7 +31,7 @@ EPSILON = 1e-5
 LARGEST_OF_UNIT = 2.0
 """Statistics of images in [0, 1] are below this; larger ones are of images from 0 to 255."""
 CHANNELS = 3
-REMEDY = "write them into the advanced inputs of Load Robust Classifier."
+REMEDY = "give its own in the advanced inputs of Load Robust Classifier, or in a sidecar (see the node's help)."
 
 
 @dataclass(frozen=True)
@@ -136,11 +136,9 @@ def assumption(mean: Triple | None = None, std: Triple | None = None, unread: Se
     hint = f" (it has {', '.join(unread[:3])}, in no form that is known)" if unread else ""
     assumed = {name: values for name, values in (("mean", mean), ("std", std)) if values}
     numbers = ", ".join(f"{name} {_listed(values)}" for name, values in assumed.items())
-    those = "Those that are" if len(assumed) > 1 else "The one that is"
-    were, others = ("were", "others") if len(assumed) > 1 else ("was", "another")
     return (
-        f"It has no {' and '.join(assumed)} for its colours{hint}. {those} usual for such networks {were} assumed: "
-        f"{numbers}. If it was trained with {others}, its classes and pictures come out wrong: {REMEDY}"
+        f"The file has no {' and '.join(assumed)} for its colours{hint}. What is usual for such networks was assumed: "
+        f"{numbers}. If it was trained with others, its classes and pictures come out wrong: {REMEDY}"
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from robust_synthesis.models import open_classifier
 from robust_synthesis.models.catalog import find
 from robust_synthesis.models.class_lists import class_list
+from robust_synthesis.training import DataError, read_data
 from tests.checkpoint_layouts import write_robustness_checkpoint
 
 # Most file systems allow 255 bytes.
@@ -35,6 +36,12 @@ def test_training_names_what_is_too_long_before_it_reads_a_picture(pack: ModuleT
         train("robust_patterns", "quick", 1, LONG)
     with pytest.raises(ValueError, match="' is too long for the name of a folder"):
         train(LONG, "quick", 1, "mine")
+
+
+@pytest.mark.parametrize("name", [LONG, UMLAUTS])
+def test_a_folder_of_pictures_whose_name_is_too_long_is_refused_in_words(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"\.\.\.' is too long for the name of a folder: no folder can have it\.$"):
+        read_data(tmp_path / name, 32)
 
 
 def test_a_checkpoint_whose_conversion_would_have_too_long_a_name_still_loads(tmp_path: Path) -> None:

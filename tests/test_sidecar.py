@@ -14,7 +14,7 @@ from robust_synthesis.models.catalog import EXTENSION
 from robust_synthesis.models.class_lists import class_list
 from robust_synthesis.models.conversion import independent, side_files
 from robust_synthesis.models.sidecar import DataConfig, SidecarError, data_config, read_sidecar
-from tests.checkpoint_layouts import MEAN, STD, write_robustness_checkpoint
+from tests.checkpoint_layouts import MEAN, STD, random_network, write_robustness_checkpoint
 
 SMALL = "shufflenet_v2_x1_0"
 GIVEN = {"input_size": 96, "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
@@ -94,6 +94,42 @@ def test_what_the_loader_is_given_goes_before_the_sidecar(checkpoint: Path) -> N
     assert config_of(open_classifier(checkpoint).classifier) == THEIRS
 
 
+BOTH_ASSUMED = "has no mean and std for its colours. What is usual"
+MEAN_ASSUMED = "has no mean for its colours. What is usual for such networks was assumed: mean 0.485, 0.456, 0.406. If"
+STD_ASSUMED = "has no std for its colours. What is usual for such networks was assumed: std 0.229, 0.224, 0.225. If"
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "given", "assumed"),
+    [
+        ({"input_size": 64}, DataConfig(), BOTH_ASSUMED),
+        ({"mean": 0.5}, DataConfig(), STD_ASSUMED),
+        ({"mean": 0.5}, DataConfig(std=(1, 1, 1)), None),
+        ({"input_size": 64}, DataConfig(std=(1, 1, 1)), MEAN_ASSUMED),
+        ({"mean": 0.5, "std": 0.5}, DataConfig(), None),
+        ({"mean": 0.5, "std": 0.5}, DataConfig(mean=(0, 0, 0)), None),
+    ],
+)
+def test_only_what_nobody_gives_is_assumed(
+    tmp_path: Path, sidecar: dict[str, object], given: DataConfig, assumed: str | None
+) -> None:
+    path = tmp_path / "plain.pt"
+    torch.save(random_network(SMALL, 2).state_dict(), path)
+    write(path.with_suffix(".json"), sidecar)
+    first, second = open_classifier(path, given=given), open_classifier(path, given=given)
+    for opened in (first, second):
+        notes = " ".join(opened.notes)
+        assert ("for its colours" in notes) == (assumed is not None)
+        assert (assumed or "") in notes
+    # What the loader is given for one workflow is nowhere on the disk.
+    assert ("may be deleted. Keep plain.json." in first.notes[1]) == ({"mean", "std"} <= sidecar.keys())
+
+    # A saved copy says the same of itself.
+    copy = RobustClassifier(first.classifier.network, independent(first.classifier.card))
+    save_classifier(copy, tmp_path / "copy.safetensors")
+    assert open_classifier(tmp_path / "copy.safetensors").notes == ((first.notes[-1],) if assumed else ())
+
+
 def test_a_file_of_this_pack_has_a_sidecar_too(tiny: RobustClassifier, tmp_path: Path) -> None:
     path = tmp_path / "tiny.safetensors"
     save_classifier(tiny, path)
@@ -108,8 +144,6 @@ def test_a_file_of_this_pack_has_a_sidecar_too(tiny: RobustClassifier, tmp_path:
 
 def test_a_plain_state_dict_in_safetensors_keeps_its_side_files(tmp_path: Path) -> None:
     from safetensors.torch import save_file
-
-    from tests.checkpoint_layouts import random_network
 
     path = tmp_path / "plain.safetensors"
     save_file(random_network(SMALL, 2).state_dict(), path)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..models import RobustClassifier, load_classifier, optimize_for_inference
-from ..models.files import too_long
+from ..models.files import shortened, too_long
 from .card import CardInfo
 from .data import TrainingData
 from .evaluation import evaluate, validation_accuracy
@@ -63,7 +63,7 @@ def train(
             written.
     """
     if too_long(paths.result) or too_long(paths.folder):
-        raise RunError(f"'{paths.result.stem[:60]}...' is too long for the name of a file. Choose a shorter one.")
+        raise RunError(f"'{shortened(paths.result.stem)}' is too long for the name of a file. Choose a shorter one.")
     plan = recipe.plan(len(data.train), epochs)
     identity = _identity(plan, data)
     state = find_state(paths, identity)

@@ -9,7 +9,7 @@ from pathlib import Path
 import folder_paths
 
 from ...models.catalog import EXTENSION, EXTENSIONS
-from ...models.files import too_long
+from ...models.files import shortened, too_long
 
 CLASSIFIERS = "robust_classifiers"
 TRAININGS = "robust_training"
@@ -40,11 +40,11 @@ def classifier_file(name: str) -> Path:
     path = (folder / f"{name.strip().removesuffix(EXTENSION)}{EXTENSION}").resolve()
     if not path.name.removesuffix(EXTENSION).strip(". ") or not path.is_relative_to(folder):
         raise ValueError(
-            f"'{_shortened(name)}' is no name for a file in models/{CLASSIFIERS}: write one like 'my churches'."
+            f"'{shortened(name)}' is no name for a file in models/{CLASSIFIERS}: write one like 'my churches'."
         )
     # It may get a number.
     if too_long(path.with_name(f"{path.stem}_999{EXTENSION}")):
-        raise ValueError(f"'{_shortened(name)}' is too long for the name of a file: write a shorter one.")
+        raise ValueError(f"'{shortened(name)}' is too long for the name of a file: write a shorter one.")
     return path
 
 
@@ -76,13 +76,9 @@ def input_folder(name: str) -> Path:
     inputs = Path(folder_paths.get_input_directory()).resolve()
     if too_long(inputs / name.strip()):
         raise ValueError(
-            f"'{_shortened(name)}' is too long for the name of a folder: write the name of one that is there."
+            f"'{shortened(name)}' is too long for the name of a folder: write the name of one that is there."
         )
     path = (inputs / name.strip()).resolve()
     if not path.is_relative_to(inputs):
         raise ValueError(f"'{name}' is not inside ComfyUI's input folder: put the folder with your pictures there.")
     return path
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= 60 else f"{name[:60]}..."
