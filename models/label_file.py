@@ -13,11 +13,15 @@ MAX_BYTES = 1_000_000
 WRAPPERS = ("labels", "names", "classes", "class_names", "id2label", "class_to_idx", "label2id")
 """Keys under which a list is found in an object that says more: of YOLO, of transformers, of torchvision."""
 SYNSET = re.compile(r"n\d{8}")
-_SEPARATOR = r"(?:\s*[:;,=|).\]-]\s*|\s+)"
+_SEPARATOR = r"(?:\s*(?:[-=]>|[:;,=|).\]\uff1a\uff0c-])\s*|\s+)"
 LEADING_INDEX = re.compile(rf"""["'\[(]?(?P<index>\d+)["']?{_SEPARATOR}(?P<name>.+)""")
-TRAILING_INDEX = re.compile(r"""(?P<name>.+?)\s*[\t:;,=|]\s*(?P<index>\d+)""")
+TRAILING_INDEX = re.compile(r"""(?P<name>.+?)\s*(?:[-=]>|[\t:;,=|\uff1a\uff0c])\s*(?P<index>\d+)""")
 LEADING_SYNSET = re.compile(rf"""["'\[(]?{SYNSET.pattern}["']?{_SEPARATOR}(?P<name>.+)""")
 TRAILING_SYNSET = re.compile(rf"""(?P<name>.+?)[\s:;,=|(\[]+{SYNSET.pattern}[)\]]?""")
+BULLET = re.compile(r"[-*\u2022]\s+(?P<name>.+)")
+_COLUMN = r"(?:class|category|label|name|index|idx|id|wnid|synset)(?:[_ ]?(?:name|label|index|idx|id))?s?"
+HEADER = re.compile(rf"\W*{_COLUMN}(?:\s*[:;,|\t]\s*{_COLUMN})+\W*|{_COLUMN}:", re.IGNORECASE)
+"""The first line of a table (`index,name`), or of a list in YAML (`names:`)."""
 QUOTES = {'"': '"', "'": "'", "\u201c": "\u201d", "\u2018": "\u2019"}
 
 
@@ -47,8 +51,8 @@ def read_labels(path: Path) -> tuple[str, ...]:
     """Read a list of class names, for each class its name, then further names after commas.
 
     It is one class a line, with or without its index (`0: tench`, `0 tench`, `tench,0`), its WordNet id
-    (`n01440764 tench`), quotes and tabs; or a list or dict in JSON or Python (see `labels_from`). Empty lines at the
-    end are ignored.
+    (`n01440764 tench`), quotes, tabs and bullets; or a list or dict in JSON or Python (see `labels_from`). A heading
+    (`index,name`, `names:`) and empty lines at the end are ignored.
 
     Raises:
         LabelsError: it is not UTF-8 text, is too large, leaves out a class, or begins as a list or dict and is none.
@@ -56,10 +60,13 @@ def read_labels(path: Path) -> tuple[str, ...]:
     text = read_text(path)
     # As in a Python file.
     literal = re.sub(r"^\s*\w+\s*=\s*(?=[\[{])", "", text).strip()
-    if literal.startswith(("[", "{")):
+    # `[0] tench` is a line with an index.
+    if literal.startswith(("[", "{")) and not re.match(r"\[\d+\]\s*\S", literal):
         return labels_from(parse_literal(literal, path), path)
     lines = [line.strip() for line in text.rstrip().splitlines()]
-    for number, line in enumerate(lines, 1):
+    heading = int(bool(lines) and HEADER.fullmatch(lines[0]) is not None)
+    lines = lines[heading:]
+    for number, line in enumerate(lines, 1 + heading):
         if not line.split(",")[0].strip():
             raise LabelsError(f"Line {number} of {path.name} has no class name.")
     return _names(lines)
@@ -90,7 +97,8 @@ def labels_from(value: Any, path: Path) -> tuple[str, ...]:
     Args:
         value: a list of names; a dict by index (`{"0": "tench"}`, `{0: "tench"}`), by name (`{"tench": 0}`) or by
             WordNet id, whose order is that of the ids; or an object that has one of these under a usual key. A name
-            may be a list of the class's names, with or without its WordNet id (`["n01440764", "tench"]`).
+            may be a list of the class's names, with or without its WordNet id (`["n01440764", "tench"]`), or a dict
+            that has it under `name` or `label`.
         path: the file, for messages.
 
     Raises:
@@ -129,6 +137,8 @@ def _by_index(value: Mapping[Any, Any], path: Path) -> list[Any]:
 
 def _joined(entry: Any) -> str:
     """One class's names: a text, or a list of texts, of which a WordNet id is none."""
+    if isinstance(entry, Mapping):
+        entry = entry.get("name", entry.get("label"))
     parts = entry if isinstance(entry, (list, tuple)) else [entry]
     names = [" ".join(part.split()) for part in parts if isinstance(part, str)]
     return ", ".join([name for name in names if not SYNSET.fullmatch(name)] or names)
@@ -136,7 +146,7 @@ def _joined(entry: Any) -> str:
 
 def _names(rows: Sequence[str]) -> tuple[str, ...]:
     """Strip what is written around the names, where it is around each of them."""
-    names = [_unquoted(row) for row in rows]
+    names = [_unquoted(row) for row in _without(BULLET, list(rows))]
     # `n02119789 1 kit_fox` has both, in either order.
     for strip in (_without_index, _without_synset, _without_index):
         names = strip(names)
@@ -157,10 +167,14 @@ def _without_index(names: list[str]) -> list[str]:
 
 def _without_synset(names: list[str]) -> list[str]:
     for pattern in (LEADING_SYNSET, TRAILING_SYNSET):
-        found = [match["name"] for match in map(pattern.fullmatch, names) if match]
-        if len(found) == len(names):
+        if (found := _without(pattern, names)) != names:
             return found
     return names
+
+
+def _without(pattern: re.Pattern[str], names: list[str]) -> list[str]:
+    found = [match["name"] for match in map(pattern.fullmatch, names) if match]
+    return found if len(found) == len(names) else names
 
 
 def _unquoted(name: str) -> str:
