@@ -8,6 +8,7 @@ from torch import Tensor
 from ...models import RobustClassifier
 from ..mix import Mix
 from ..objectives import Loss, class_loss
+from ..preconditioning import class_covariance
 from ..views import whole
 
 
@@ -25,6 +26,16 @@ def target_weights(classifier: RobustClassifier, mix: Mix | None, images: Tensor
         return mix.vector(len(classifier.labels))[None].to(images)
     guesses = classify(classifier, images).argmax(1)
     return torch.nn.functional.one_hot(guesses, len(classifier.labels)).to(images)
+
+
+def target_covariance(classifier: RobustClassifier, weights: Tensor) -> Tensor | None:
+    """The covariance of the channels in the pictures of some classes, `[B, 3, 3]`; None where there are no seeds.
+
+    Args:
+        classifier: its seeds know the pictures.
+        weights: of all classes, `[B, classes]`.
+    """
+    return None if classifier.seeds is None else class_covariance(classifier.seeds, weights)
 
 
 def class_cross_entropy(classifier: RobustClassifier, mix: Mix) -> Loss:

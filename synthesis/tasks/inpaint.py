@@ -20,7 +20,7 @@ from ..seeds import class_seeds, natural_noise
 from ..settings import DetailSettings, MaskSettings, OperationSettings
 from ..surround import surround
 from ..views import around, feathered
-from .classify import target_weights
+from .classify import target_covariance, target_weights
 
 FillName = Literal["surround", "mean colour", "noise", "class seed"]
 FILLS: tuple[FillName, ...] = get_args(FillName)
@@ -95,6 +95,7 @@ def inpaint(
         start=composite(small, filling, feathered(hole, settings.mask.feather)),
         mask=covered,
         mask_settings=settings.mask,
+        covariance=target_covariance(classifier, weights),
         callback=callback,
     )
     return composite(images, filled, mask)

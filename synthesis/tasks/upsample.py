@@ -17,7 +17,7 @@ from ..mix import Mix
 from ..objectives import ObjectiveName, check_objective, class_loss
 from ..settings import DetailSettings, OperationSettings
 from ..views import NATIVE_AREA, See, View, in_tiles, resized, whole, working_size
-from .classify import target_weights
+from .classify import target_covariance, target_weights
 
 FACTORS = range(2, 9)
 
@@ -101,6 +101,7 @@ def upsample(
         classifier,
         lambda see: class_loss(see, weights, settings.objective),
         projection=projection,
+        covariance=target_covariance(classifier, weights),
         callback=callback,
     )
 
