@@ -27,14 +27,14 @@ class RobustFitSeeds(io.ComfyNode):
             search_aliases=["robust seeds", "own seeds", "class gaussian", "start images", "fit seed", "custom seed"],
             inputs=[
                 classifier_input(),
+                target_class_input("The class whose seeds these pictures become: one name, or a number."),
                 io.Image.Input(
                     "image",
                     tooltip="A batch of pictures of the class; ten or more, unlike each other, are a good start. They "
                     "are shrunk to a quarter of the classifier's size, so blurry pictures do. With one, every "
-                    "seed is the same. Not read where a folder is given.",
+                    "seed is the same. Transparency is flattened onto white. Not read where a folder is given.",
                     optional=True,
                 ),
-                target_class_input("The class whose seeds these pictures become: one name, or a number."),
                 io.String.Input(
                     "folder",
                     default="",
@@ -65,7 +65,7 @@ class RobustFitSeeds(io.ComfyNode):
         cls,
         classifier: LoadedClassifier,
         image: Tensor | None = None,
-        target_class: str = "",
+        target_class: str = "church",
         folder: str = "",
     ) -> io.NodeOutput:
         model = classifier.model

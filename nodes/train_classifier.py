@@ -30,6 +30,7 @@ class RobustTrainClassifier(io.ComfyNode):
                 io.String.Input(
                     "folder",
                     default="robust_patterns",
+                    optional=True,
                     tooltip="A folder inside ComfyUI's input folder (or a zip file there) that holds a folder of "
                     "pictures for each class: flowers/roses/, flowers/tulips/. Two classes or more, a hundred "
                     "pictures each are a good start; any sizes, of which the middle square is used.",
@@ -37,6 +38,8 @@ class RobustTrainClassifier(io.ComfyNode):
                 io.Combo.Input(
                     "recipe",
                     options=list(RECIPES),
+                    default=next(iter(RECIPES)),
+                    optional=True,
                     tooltip="; ".join(f"{name}: {recipe.summary}" for name, recipe in RECIPES.items()) + ".",
                 ),
                 io.Int.Input(
@@ -44,12 +47,14 @@ class RobustTrainClassifier(io.ComfyNode):
                     default=0,
                     min=0,
                     max=10_000,
+                    optional=True,
                     tooltip="How often every picture is shown. 0: what the recipe thinks best for so many pictures. "
                     "Fewer is sooner done and coarser.",
                 ),
                 io.String.Input(
                     "name",
                     default="my brush",
+                    optional=True,
                     tooltip="The name of the classifier's file in ComfyUI/models/robust_classifiers, where Load Robust "
                     "Classifier lists it. The same folder, settings and name go on with what was stopped; another "
                     "classifier of that name is kept, and the new one gets a number.",
@@ -75,7 +80,7 @@ class RobustTrainClassifier(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, folder: str | None = None, **others: object) -> object:
+    def fingerprint_inputs(cls, folder: str | None = "robust_patterns", **others: object) -> object:
         # Other pictures may lie in the folder since the last run; None is a name that another node gives.
         place = input_folder(folder or "")
         inside = (Path(at) / name for at, _, names in os.walk(place, followlinks=True) for name in names)
@@ -83,7 +88,14 @@ class RobustTrainClassifier(io.ComfyNode):
         return folder, others, [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files]
 
     @classmethod
-    def execute(cls, folder: str, recipe: str, epochs: int, name: str, epsilon: float = 0.0) -> io.NodeOutput:
+    def execute(
+        cls,
+        folder: str = "robust_patterns",
+        recipe: str = next(iter(RECIPES)),
+        epochs: int = 0,
+        name: str = "my brush",
+        epsilon: float = 0.0,
+    ) -> io.NodeOutput:
         chosen = RECIPES[recipe]
         if epsilon:
             chosen = replace(chosen, attack=replace(chosen.attack, epsilon=epsilon))

@@ -219,7 +219,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"mask": torch.ones(2, 20, 20)}, "3 images and 2 masks"),
     ({"feature": "99999"}, "features are 0 to"),
     ({"image": noise(1, 4, 4, 5)}, "5 channels"),
-    ({"preset": None}, "There is no such preset. There are: .*, custom"),
+    ({"preset": "none of them"}, "There is no such preset: 'none of them'. There are: .*, custom"),
 ]
 
 

@@ -215,7 +215,7 @@ def test_a_users_preset_is_listed_and_runs_as_its_file_says(server: ComfyServer,
         return pictures(client, client.run(made(preset="gentle")))[0]
 
     assert np.array_equal(run(), pictures(client, client.run(made()))[0])
-    options = client.object_info()["RobustTranslate"]["input"]["required"]["preset"][1]["options"]
+    options = client.object_info()["RobustTranslate"]["input"]["optional"]["preset"][1]["options"]
     assert [option["key"] for option in options] == ["generate", "translate", "sketch", "refine", "gentle", "custom"]
     # The same prompt again, and another file.
     assert not np.array_equal(run(step_size=9.0), run())
