@@ -89,7 +89,7 @@ def test_a_single_picture_is_every_seed(pack: ModuleType, classifier: Any) -> No
 def test_a_classifier_without_seeds_gets_its_first(pack: ModuleType, classifier: Any, folder: Path) -> None:
     from dataclasses import replace
 
-    bare = replace(classifier, robust=classifier.model.with_seeds(None))
+    bare = replace(classifier, model=classifier.model.with_seeds(None))
     (fitted,) = pack.RobustFitSeeds.execute(bare, landscapes(5), "sea").result
     assert draw(pack, fitted, "sea", 2).shape == (2, 24, 24, 3)
     with pytest.raises(ValueError, match=r"no class seeds for church\. Choose the method"):
@@ -97,7 +97,7 @@ def test_a_classifier_without_seeds_gets_its_first(pack: ModuleType, classifier:
     pack.RobustSaveClassifier.execute(fitted, "first")
     assert (folder / "first.safetensors").is_file()
     again = pack.RobustLoadClassifier.execute("first.safetensors").result[0]
-    assert again.robust.seeds.classes == (13,)
+    assert again.model.seeds.classes == (13,)
 
 
 @pytest.mark.parametrize("target", ["sea, church", "-sea", "sea:0.5, 3"])
@@ -128,8 +128,8 @@ def test_a_saved_classifier_is_its_source_with_the_new_seeds(pack: ModuleType, c
     options = pack.RobustLoadClassifier.GET_NODE_INFO_V1()["input"]["required"]["classifier"][1]["options"]
     assert options[:4] == ["canvas", "seasons", "styles", "my churches.safetensors"]
     again = pack.RobustLoadClassifier.execute("my churches.safetensors").result[0]
-    assert again.robust.labels == classifier.model.labels
-    seeds, before = again.robust.seeds, fitted.robust.seeds
+    assert again.model.labels == classifier.model.labels
+    seeds, before = again.model.seeds, fitted.model.seeds
     assert seeds.classes == before.classes
     assert seeds.grain == before.grain
     # A file holds half precision.
@@ -170,7 +170,7 @@ def test_an_existing_file_is_kept_and_the_new_one_gets_a_number(
         "twice_3.safetensors",
     ]
     assert (folder / "twice.safetensors").read_bytes() == b"precious"
-    assert pack.RobustLoadClassifier.execute("deep/er/twice_2.safetensors").result[0].robust.labels
+    assert pack.RobustLoadClassifier.execute("deep/er/twice_2.safetensors").result[0].model.labels
 
 
 @pytest.mark.parametrize("name", ["", "  ", "../evil", "/abs", "..", ".", "a/../../evil", "a/..", ".safetensors", "a/"])
