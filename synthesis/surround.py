@@ -11,12 +11,17 @@ from torch import Tensor
 SMOOTHING = 12
 WHOLE = 0.99
 """Of a mask this much counts as all: resizing leaves a little less than 1."""
-BAND_HEIGHT, BAND_WIDTH = 0.2, 0.34
-"""How far one mirror reaches, as a share of the picture's height and width. One that reaches higher puts the ground
-into the sky."""
-SWAY, SWAY_LENGTH, SWAY_TURN = 0.6, 6.0, 2.4
-"""How far the mirror image is shifted along the edge, as a share of the distance from it; the length of the wave in
-bands; its phase from band to band, in radians. Without it the symmetry shows."""
+BAND_TOP, BAND_BOTTOM, BAND_SIDE = 0.1, 0.2, 0.34
+"""How far one mirror reaches, as a share of the picture's height, and to the sides of its width. One that reaches
+higher above the top puts the ground into the sky."""
+SWAY_ABOVE, SWAY_BESIDE = 0.6, 0.15
+"""How far the mirror image is shifted along the edge, at most, as a share of the distance from it: above and below, and
+to the sides, where more would bend the horizon. Without it the symmetry shows."""
+STRETCH_ABOVE, STRETCH_BESIDE = 0.3, 0.5
+"""How much longer or shorter the mirror image gets across the edge, at most, against the symmetry as well."""
+WAVE_TURN = 2.4
+"""Sway and stretch vary along the edge in a wave as long as the picture's longer side. Its phase moves on from band to
+band by so many radians."""
 RIM = 0.15
 """How wide the change fades in from the picture's edge, as a share of the picture's shorter side."""
 
@@ -58,10 +63,11 @@ def extended(images: Tensor, box: Box) -> Tensor:
     count = 0
     while box != (0, 0, height, width):
         top, left, bottom, right = box
-        rows, columns = math.ceil(BAND_HEIGHT * (bottom - top)), math.ceil(BAND_WIDTH * (right - left))
-        larger = (max(top - rows, 0), max(left - columns, 0), min(bottom + rows, height), min(right + columns, width))
+        above, below = (math.ceil(share * (bottom - top)) for share in (BAND_TOP, BAND_BOTTOM))
+        beside = math.ceil(BAND_SIDE * (right - left))
+        larger = (max(top - above, 0), max(left - beside, 0), min(bottom + below, height), min(right + beside, width))
         part = result[:, :, larger[0] : larger[2], larger[1] : larger[3]]
-        part.copy_(_mirrored(result, box, larger, SWAY_TURN * count))
+        part.copy_(_mirrored(result, box, larger, WAVE_TURN * count))
         box, count = larger, count + 1
     return result
 
@@ -79,9 +85,11 @@ def _mirrored(images: Tensor, box: Box, larger: Box, phase: float) -> Tensor:
     down, across = _beyond(box, larger, images)
     y = torch.arange(larger[0], larger[2]).to(images)[:, None]
     x = torch.arange(larger[1], larger[3]).to(images)[None]
-    length = SWAY_LENGTH * max(abs(a - b) for a, b in zip(box, larger, strict=True)) / (2 * math.pi)
-    source_y = _reflected(y + SWAY * across.abs() * torch.sin(y / length + phase + 1), top, bottom)
-    source_x = _reflected(x + SWAY * down.abs() * torch.sin(x / length + phase), left, right)
+    length = max(bottom - top, right - left) / (2 * math.pi)
+    along_x, along_y = x / length + phase, y / length + phase + 1
+    shifted_y = y + STRETCH_ABOVE * along_x.cos() * down + SWAY_BESIDE * along_y.cos() * across.abs()
+    shifted_x = x + STRETCH_BESIDE * along_y.sin() * across + SWAY_ABOVE * along_x.sin() * down.abs()
+    source_y, source_x = _reflected(shifted_y, top, bottom), _reflected(shifted_x, left, right)
     height, width = images.shape[2:]
     grid = torch.stack([2 * source_x / max(width - 1, 1) - 1, 2 * source_y / max(height - 1, 1) - 1], -1)
     grid = grid.expand(len(images), -1, -1, -1)
