@@ -279,12 +279,10 @@ def test_three_brushes_in_a_row_keep_what_each_left_alone(paint: Brush) -> None:
 
 
 def padded(image: Tensor, border: int, feathering: int = 0) -> tuple[Tensor, Tensor]:
-    """A picture with a grey border on its right and at its bottom, and the mask of it, as core's pad node makes them."""
+    """A picture with a grey border on its right and at its bottom, and its mask, as core's pad node makes them."""
     count, height, width, _ = image.shape
-    larger, mask = (
-        torch.full((count, height + border, width + border, 3), 0.5),
-        torch.ones(1, height + border, width + border),
-    )
+    larger = torch.full((count, height + border, width + border, 3), 0.5)
+    mask = torch.ones(1, height + border, width + border)
     larger[:, :height, :width] = image
     mask[:, :height, :width] = 0
     for n in range(feathering):
@@ -340,7 +338,7 @@ def test_a_trace_of_noise_in_the_mask_changes_nothing(brush: Brush, said: pytest
     assert "too faint to show" in said.text
     # A soft mask is meant: it blends.
     soft = brush(image, mask * 0.3)
-    assert 0 < (soft - image).abs().max()
+    assert (soft - image).abs().max() > 0
     assert (soft != image).any(3)[mask > 0].float().mean() > 0.9
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from robust_synthesis.models.catalog import bundled_classifiers
+from tests.prompts import MADE, NODES, class_seed, grey, made, pictures, solid_mask
 from tools.client import (
     ComfyClient,
     Event,
@@ -24,33 +25,8 @@ from tools.client import (
     InterruptedRunError,
     Prompt,
     RejectedError,
-    Result,
 )
 from tools.server import ComfyServer
-
-MADE = "made"
-LENGTHS = {"steps": 2, "step_size": 1.0, "epsilon": 40.0, "norm": "l2", "final_step": 1.0, "jitter": 0}
-MASKED = {"feather": 0, "penalty": 0.0, "detail_steps": 2}
-# Short settings of each node.
-NODES: dict[str, dict[str, Any]] = {
-    "RobustTranslate": {
-        "target_class": "church",
-        "preset": LENGTHS | {"objective": "cross-entropy", "noise": 0.0, "detail_steps": 0},
-        "seed": 0,
-    },
-    "RobustInpaint": {
-        "mask": ["mask", 0],
-        "target_class": "sea",
-        "preset": LENGTHS | MASKED | {"objective": "logit", "fill": "surround"},
-        "seed": 0,
-    },
-    "RobustActivationPaint": {"mask": ["mask", 0], "feature": "5", "strength": 1.0, "preset": LENGTHS | MASKED},
-    "RobustUpsample": {
-        "factor": 2,
-        "target_class": "sea",
-        "preset": LENGTHS | {"objective": "logit", "consistent": True},
-    },
-}
 
 
 @pytest.fixture(scope="module")
@@ -63,44 +39,6 @@ def failing(client: ComfyClient) -> Iterator[ComfyClient]:
     """For a prompt that does not run to its end; one that does must run afterwards."""
     yield client
     client.run(made())
-
-
-def made(start: Prompt | None = None, node: str = "RobustTranslate", /, **inputs: object) -> Prompt:
-    """A prompt for one node; without a start it works on a class seed of 32 x 32, painted all over."""
-    settings = dict(NODES[node])
-    settings |= {f"preset.{name}": value for name, value in settings.pop("preset").items()} | {"preset": "custom"}
-    return {
-        "load": {"class_type": "RobustLoadClassifier", "inputs": {"classifier": "canvas"}},
-        **class_seed(),
-        **solid_mask(40, 32, 1.0),
-        **(start or {}),
-        MADE: {
-            "class_type": node,
-            "inputs": {"classifier": ["load", 0], "image": ["image", 0], **settings, **inputs},
-        },
-        "look": {"class_type": "PreviewImage", "inputs": {"images": [MADE, 0]}},
-    }
-
-
-def class_seed(seed: int = 0, batch: int = 1, side: int = 32) -> Prompt:
-    inputs = {"target_class": "church", "width": side, "height": side, "batch_size": batch, "seed": seed}
-    inputs["method"] = "class gaussian"
-    return {"image": {"class_type": "RobustClassSeed", "inputs": {"classifier": ["load", 0], **inputs}}}
-
-
-def grey(width: int, height: int, batch: int = 1) -> Prompt:
-    inputs = {"width": width, "height": height, "batch_size": batch, "color": 0x808080}
-    return {"image": {"class_type": "EmptyImage", "inputs": inputs}}
-
-
-def solid_mask(width: int, height: int, value: float) -> Prompt:
-    inputs = {"width": width, "height": height, "value": value}
-    return {"mask": {"class_type": "SolidMask", "inputs": inputs}}
-
-
-def pictures(client: ComfyClient, result: Result, folder: str = "temp") -> list[NDArray[np.int16]]:
-    files = [client.view(file) for file in result.images(folder)]
-    return [np.asarray(Image.open(io.BytesIO(file)).convert("RGB")).astype(np.int16) for file in files]
 
 
 def progress(events: list[Event]) -> list[tuple[float, float]]:
@@ -175,63 +113,6 @@ def test_progress_counts_the_finer_stages_to_their_end(client: ComfyClient, node
     assert {most for _, most in reports} == {6.0}
     assert reports[-1] == (6.0, 6.0)
     assert [value for value, _ in reports] == sorted(value for value, _ in reports)
-
-
-@pytest.mark.parametrize("node", NODES)
-def test_a_script_may_leave_out_whatever_has_a_default(client: ComfyClient, node: str) -> None:
-    wires = {"classifier": ["load", 0], "image": ["image", 0]}
-    wires |= {name: value for name, value in NODES[node].items() if isinstance(value, list)}
-    # Without a feature there is nothing to paint.
-    wires |= {"feature": "5"} if node == "RobustActivationPaint" else {}
-    prompt = made(class_seed(), node)
-    options = client.object_info()[node]["input"]["optional"]
-
-    def run(**inputs: object) -> NDArray[np.int16]:
-        prompt[MADE]["inputs"] = wires | inputs
-        (picture,) = pictures(client, client.run(prompt))
-        return picture
-
-    first, *_, custom = options["preset"][1]["options"]
-    defaults = {name: spec[1]["default"] for name, spec in options.items() if "default" in spec[1]}
-    unfolded = {f"preset.{name}": spec[1]["default"] for name, spec in first["inputs"].get("optional", {}).items()}
-    assert np.array_equal(run(), run(**defaults | wires, **unfolded, preset=first["key"]))
-    # One value of custom, the others left out; the same with a preset that another node gives.
-    values = {f"preset.{name}": spec[1]["default"] for name, spec in custom["inputs"]["optional"].items()}
-    short = {"preset.steps": 2, "preset.detail_steps": 0}
-    short = {name: value for name, value in short.items() if name in values}
-    one = run(preset="custom", **short)
-    assert np.array_equal(one, run(preset="custom", **values | short))
-    prompt["name"] = {"class_type": "PrimitiveString", "inputs": {"value": "custom"}}
-    assert np.array_equal(one, run(preset=["name", 0], **short))
-
-
-@pytest.mark.parametrize("node", ["RobustClassSeed", "RobustClassify", "RobustFeatures"])
-def test_the_other_nodes_run_with_their_wires_alone(client: ComfyClient, node: str) -> None:
-    prompt = made(class_seed())
-    wires = {"classifier": ["load", 0]} | ({} if node == "RobustClassSeed" else {"image": ["image", 0]})
-    prompt[MADE] = {"class_type": node, "inputs": wires}
-    prompt["look"] = {"class_type": "PreviewAny", "inputs": {"source": [MADE, 0]}}
-    client.run(prompt)
-
-
-def test_cores_nodes_take_pictures_with_transparency(client: ComfyClient) -> None:
-    prompt = made(class_seed(1, 2), "RobustUpsample", image=["cut", 0], animate=1)
-    prompt["cut"] = {"class_type": "JoinImageWithAlpha", "inputs": {"image": ["image", 0], "alpha": ["half", 0]}}
-    prompt["half"] = {"class_type": "SolidMask", "inputs": {"width": 32, "height": 32, "value": 0.5}}
-    scale = {"upscale_method": "bicubic", "width": 50, "height": 50, "crop": "disabled"}
-    prompt["scale"] = {"class_type": "ImageScale", "inputs": {"image": [MADE, 0], **scale}}
-    prompt["saved"] = {"class_type": "SaveImage", "inputs": {"images": ["scale", 0], "filename_prefix": "cut"}}
-    film = {"images": [MADE, 1], "filename_prefix": "cut", "fps": 6.0, "lossless": True, "quality": 80}
-    prompt["film"] = {"class_type": "SaveAnimatedWEBP", "inputs": {**film, "method": "default"}}
-    prompt["split"] = {"class_type": "SplitImageWithAlpha", "inputs": {"image": [MADE, 1]}}
-    prompt["video"] = {"class_type": "CreateVideo", "inputs": {"images": ["split", 0], "fps": 6.0}}
-    kept = {"video": ["video", 0], "filename_prefix": "cut", "format": "mp4", "codec": "h264"}
-    prompt["keep"] = {"class_type": "SaveVideo", "inputs": kept}
-    result = client.run(prompt)
-    for node, size, mode in (("saved", (50, 50), "RGBA"), ("film", (64, 64), "RGBA")):
-        picture = Image.open(io.BytesIO(client.view(result.files(node)[0])))
-        assert (picture.size, picture.mode) == (size, mode)
-        assert abs(np.asarray(picture)[..., 3].astype(int) - 127).max() <= 1
 
 
 REJECTED: list[tuple[str, dict[str, Any]]] = [
