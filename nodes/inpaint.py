@@ -43,8 +43,8 @@ class RobustInpaint(PresetNode):
                 io.Image.Input(
                     "image",
                     tooltip="The pictures, any size, any batch. What the mask covers is not looked at; transparency "
-                    "stays. In a large "
-                    "picture the classifier looks at the hole and its surroundings, then at finer and finer tiles.",
+                    "stays. In a large picture the classifier looks at the hole and its surroundings, then at finer "
+                    "and finer tiles.",
                 ),
                 io.Mask.Input(
                     "mask",

@@ -70,6 +70,7 @@ def test_the_nodes_are_registered_under_their_names(page: Page) -> None:
         ("Translate to Class", "Translate to Class"),
         ("sketch to image", "Translate to Class"),
         ("robust inpaint", "Masked Inpaint"),
+        ("outpaint", "Masked Inpaint"),
         ("robust upscale", "Upsample"),
         ("feature painting", "Activation Paint"),
         ("own seeds", "Fit Class Seeds"),

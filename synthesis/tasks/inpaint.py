@@ -24,8 +24,8 @@ from .classify import target_weights
 
 FillName = Literal["surround", "mean colour", "noise", "class seed"]
 FILLS: tuple[FillName, ...] = get_args(FillName)
-OUTPAINT_STRENGTH = 0.4
-"""Of the steps' length beyond the edge of a picture: its mirror image needs less change than a blur."""
+OUTPAINT_STRENGTH = 0.25
+"""Of the steps' length beyond the edge of a picture. Its mirror image needs less change than a blur; more smears it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +36,8 @@ class InpaintSettings(OperationSettings):
     objective: ObjectiveName
     fill: FillName = "surround"
     """What the hole shows before the ascent. `surround`: the colours around it, blurred into it; where a mask covers a
-    whole side of the picture, the picture is continued there by its mirror image. `mean colour`: of
-    what is visible, as in the paper. `noise`: natural-spectrum noise. `class seed`: drawn from the class's Gaussian."""
+    whole side of the picture, the picture is continued there by its mirror image. `mean colour`: of what is visible,
+    as in the paper. `noise`: natural-spectrum noise. `class seed`: drawn from the class's Gaussian."""
 
     detail: DetailSettings = field(default_factory=DetailSettings)
     mask: MaskSettings = field(default_factory=MaskSettings)
