@@ -90,10 +90,12 @@ def _mirrored(images: Tensor, box: Box, larger: Box, phase: float) -> Tensor:
     shifted_y = y + STRETCH_ABOVE * along_x.cos() * down + SWAY_BESIDE * along_y.cos() * across.abs()
     shifted_x = x + STRETCH_BESIDE * along_y.sin() * across + SWAY_ABOVE * along_x.sin() * down.abs()
     source_y, source_x = _reflected(shifted_y, top, bottom), _reflected(shifted_x, left, right)
-    height, width = images.shape[2:]
-    grid = torch.stack([2 * source_x / max(width - 1, 1) - 1, 2 * source_y / max(height - 1, 1) - 1], -1)
+    inside = images[:, :, top:bottom, left:right]
+    height, width = inside.shape[2:]
+    grid = torch.stack([(source_x - left) / max(width - 1, 1), (source_y - top) / max(height - 1, 1)], -1) * 2 - 1
     grid = grid.expand(len(images), -1, -1, -1)
-    sampled = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
+    # Bilinear samples would be a haze where the picture has fine detail.
+    sampled = F.grid_sample(inside, grid, mode="bicubic", padding_mode="border", align_corners=True).clamp(0, 1)
     same = images[:, :, larger[0] : larger[2], larger[1] : larger[3]]
     return torch.where((down == 0) & (across == 0), same, sampled)
 

@@ -21,7 +21,7 @@ def client(server: ComfyServer) -> ComfyClient:
 
 @pytest.mark.parametrize("node", NODES)
 def test_a_script_may_leave_out_whatever_has_a_default(client: ComfyClient, node: str) -> None:
-    wires = {"classifier": ["load", 0], "image": ["image", 0]}
+    wires: dict[str, object] = {"classifier": ["load", 0], "image": ["image", 0]}
     wires |= {name: value for name, value in NODES[node].items() if isinstance(value, list)}
     # Without a feature there is nothing to paint.
     wires |= {"feature": "5"} if node == "RobustActivationPaint" else {}

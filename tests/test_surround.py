@@ -101,9 +101,12 @@ def test_a_picture_goes_on_beyond_its_edges_as_sharp_as_it_is(box: tuple[int, in
     if bottom - top > 1:
         beyond = mask[0, 1:] > 0
         steps, inside = result.diff(dim=2).abs(), images[:, :, top:bottom, left:right].diff(dim=2).abs()
-        # No haze: neighbours differ nearly as much as in the picture. No seam: none differ more.
+        # No haze: neighbours differ nearly as much as in the picture. No seam: at the edge none differ more.
         assert steps[:, :, beyond].mean() > 0.5 * inside.mean()
-        assert steps.max() < 2 * inside.max()
+        edges = [column for column in (left - 1, right - 1) if 0 <= column < steps.shape[3]]
+        assert all(steps[..., top:bottom, column].max() < 1.1 * inside.max() for column in edges)
+        # Where the mirror image is squeezed, in the corners, waves are steeper.
+        assert steps.max() < 3 * inside.max()
 
 
 @pytest.mark.parametrize("covered", [0.0, 0.5])
