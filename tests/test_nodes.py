@@ -17,7 +17,7 @@ from robust_synthesis.synthesis.presets import presets
 ROOT = Path(__file__).resolve().parent.parent
 # Saved workflows hold these names.
 INPUTS = {
-    "RobustLoadClassifier": ["classifier"],
+    "RobustLoadClassifier": ["classifier", "input_size", "mean", "std"],
     "RobustClassSeed": [
         "classifier",
         "target_class",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..models.files import shortened, too_long
 from ..synthesis import ExpressionError, parse_class_expression
 from ..synthesis.picture_folder import SUFFIXES
 
@@ -66,6 +67,8 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _root(source: Path) -> Traversable:
+    if too_long(source):
+        raise DataError(f"'{shortened(source.name)}' is too long for the name of a folder: no folder can have it.")
     if source.is_dir():
         root: Traversable = source
     elif source.is_file() and zipfile.is_zipfile(source):
