@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from .names import label_names
+
 KNOWN = Path(__file__).parent / "labels"
 OWN = "labels.txt"
 MAX_BYTES = 1_000_000
@@ -93,6 +95,6 @@ def read_labels(path: Path) -> tuple[str, ...]:
         raise LabelsError(f"{path.name} is not a text file in UTF-8: save it as one.") from error
     lines = [line.strip() for line in text.rstrip().splitlines()]
     for number, line in enumerate(lines, 1):
-        if not line.split(",")[0].strip():
+        if not label_names(line)[0]:
             raise LabelsError(f"Line {number} of {path.name} has no class name.")
     return tuple(lines)

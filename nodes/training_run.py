@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import torch
@@ -37,9 +38,10 @@ def train_classifier(folder: str, recipe: Recipe, epochs: int | None, name: str)
     source, wanted = input_folder(folder), classifier_file(name)
     with torch.inference_mode(False), torch.enable_grad():
         data = read_data(source, recipe.input_size, Progress())
-        if data.left_out:
-            show_status(data.left_out)
-        device = empty_device()
+        left_out = str(data.left_out)
+        if left_out:
+            show_status(left_out)
+        device, kept = empty_device(), list[str]()
         for path in numbered(wanted):
             run = RunPaths(path, training_folder(path))
             try:
@@ -47,16 +49,19 @@ def train_classifier(folder: str, recipe: Recipe, epochs: int | None, name: str)
                     data, recipe, run, CardInfo(path.stem, f"'{folder}'"), device, epochs, _Reporter(path.stem)
                 )
                 break
-            except RunExistsError:
-                continue
+            except RunExistsError as error:
+                logging.info("Robust Synthesis: %s A number is appended to the name.", error)
+                kept.append(path.name)
             except Cancelled:
                 show_status(f"Stopped. The best so far is {path.name}; run it again to go on.")
                 raise
         figures = TrainingRecord.from_dict(trained.card.training).evaluation
         assert figures, "the training has finished"
+        others = f" {', '.join(kept)}: kept, being of other pictures or settings." if kept else ""
+        # Progress has covered what was left out.
         show_status(
             f"Saved as {path.name}: it recognises {figures.clean_accuracy:.0%} of the pictures kept aside, and "
-            f"{figures.robust_accuracy:.0%} of them under attack."
+            f"{figures.robust_accuracy:.0%} of them under attack.{others}\n{left_out}".strip()
         )
         loaded = load_file(path)
         loaded.to_device()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from robust_synthesis.synthesis.presets import presets
+from tests.seed_fitting import fit
 
 ROOT = Path(__file__).resolve().parent.parent
 # Saved workflows hold these names.
@@ -127,7 +128,7 @@ def test_nodes_without_pictures_work_in_inference_mode_as_outside(pack: ModuleTy
         image, mask = seeds(pack, loaded, 2) * 1.0, torch.ones(1, 48, 48) * 0.9
         label, scores, chart = pack.RobustClassify.execute(loaded, image, 3).result
         features, sheet = pack.RobustFeatures.execute(loaded, image, 2, mask).result
-        (fitted,) = pack.RobustFitSeeds.execute(loaded, image, "sea").result
+        fitted = fit(pack, loaded, image, "sea")
         drawn = pack.RobustClassSeed.execute(fitted, "sea", 32, 32, 2, 0, "class gaussian").result[0]
         return [chart, sheet, drawn], [label, scores, features]
 

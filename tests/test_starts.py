@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier
+from tests.seed_fitting import fit
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_automatic_takes_the_seeds_there_are(pack: ModuleType, loaded: Any, bare
     with pytest.raises(ValueError, match=r"no class seeds for sea.*automatic"):
         start(pack, bare, "class gaussian")
     # Seeds for one class of all.
-    fitted = pack.RobustFitSeeds.execute(bare, torch.rand(4, 30, 30, 3), "sea").result[0]
+    fitted = fit(pack, bare, torch.rand(4, 30, 30, 3), "sea")
     assert torch.equal(start(pack, fitted), start(pack, fitted, "class gaussian"))
     assert torch.equal(start(pack, fitted, target_class="church"), start(pack, bare, "natural noise"))
 
@@ -74,12 +75,12 @@ def test_seeds_are_fitted_to_a_folder(pack: ModuleType, bare: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for index, size in enumerate([(300, 200), (50, 90), (96, 96)]):
         Image.new("RGB", size, (10 * index, 60, 200)).save(folder / f"{index}.png")
-    fitted = pack.RobustFitSeeds.execute(bare, None, "sea", "my seas").result[0]
+    fitted = fit(pack, bare, None, "sea", "my seas")
     mean = start(pack, fitted, batch_size=64).mean((0, 1, 2))
     torch.testing.assert_close(mean, torch.tensor([10.0, 60, 200]) / 255, atol=0.02, rtol=0)
-    before = pack.RobustFitSeeds.fingerprint_inputs(folder="my seas")
+    before = pack.RobustFitSeeds.fingerprint_inputs(folder=["my seas"])
     Image.new("RGB", (8, 8)).save(folder / "another.png")
-    assert pack.RobustFitSeeds.fingerprint_inputs(folder="my seas") != before
+    assert pack.RobustFitSeeds.fingerprint_inputs(folder=["my seas"]) != before
 
 
 @pytest.mark.parametrize(
@@ -88,4 +89,4 @@ def test_seeds_are_fitted_to_a_folder(pack: ModuleType, bare: Any) -> None:
 )
 def test_a_folder_that_will_not_do_is_answered(pack: ModuleType, bare: Any, folder: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        pack.RobustFitSeeds.execute(bare, None, "sea", folder)
+        fit(pack, bare, None, "sea", folder)

@@ -4,7 +4,7 @@ from .card import CardInfo as CardInfo
 from .data import TrainingData as TrainingData
 from .data import class_names as class_names
 from .data import read_data as read_data
-from .folders import DataError as DataError
+from .errors import DataError as DataError
 from .paths import RunError as RunError
 from .paths import RunExistsError as RunExistsError
 from .paths import RunPaths as RunPaths

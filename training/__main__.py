@@ -36,8 +36,7 @@ def main() -> int:
         data = read_data(arguments.data, recipe.input_size, _ReadingReporter(stop))
         counts = f"{len(data.train)} training and {len(data.validation)} validation pictures"
         print(f"\n{len(data.labels)} classes, {counts}")
-        if data.left_out:
-            print(data.left_out)
+        print(data.left_out, end="\n" if str(data.left_out) else "")
         classifier = train(data, recipe, paths, info, device, arguments.epochs, _TrainingReporter(stop))
     except (ValueError, RunError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
@@ -157,7 +156,7 @@ class _ReadingReporter:
 
     def __call__(self, done: int, count: int) -> None:
         self.stop.check()
-        if done % 1000 == 0 or done == count:
+        if done and (done % 1000 == 0 or done == count):
             print(f"\rRead {done} of {count} pictures", end="", flush=True)
 
 

@@ -65,7 +65,8 @@ def train(
     state = find_state(paths, identity)
     if state is not None and state.finished and paths.result.is_file():
         return load_classifier(paths.result)
-    run = _Run(Trainer(data.train, data.labels, plan, device), data, Results(paths, info, plan, device, identity))
+    results = Results(paths, info, plan, device, identity, str(data.left_out))
+    run = _Run(Trainer(data.train, data.labels, plan, device), data, results)
     if state is not None and not state.finished:
         run.resume(state)
     else:

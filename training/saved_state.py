@@ -101,9 +101,11 @@ def find_state(paths: RunPaths, identity: Mapping[str, Any]) -> SavedState | Non
             raise RunExistsError(f"There is a classifier at {paths.result} already. Choose another name.")
         return None
     if state.identity != identity:
+        settings = {**state.identity, "data": identity["data"]} != identity
+        what = "settings" if settings else "pictures, or an earlier version of the pack chose among the same otherwise"
         raise RunExistsError(
-            f"'{paths.result.stem}' is the name of a run with other pictures or settings. Choose another name, or "
-            f"delete {paths.state} and {paths.result.name}."
+            f"'{paths.result.stem}' is the name of a run with other {what}. Choose another name, or delete "
+            f"{paths.state} and {paths.result.name}."
         )
     return state
 

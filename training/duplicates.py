@@ -1,0 +1,150 @@
+"""Pictures that are there twice: the same pixels, or a copy that was saved again or resized."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .pictures import Pictures
+
+HASH_SIDE, THUMBNAIL_SIDE = 8, 16
+MAX_BITS = 16
+"""Of 128 that differ. Copies as JPEG of quality 30 differ by 20 at most, different photos by some 40 or more."""
+MAX_DIFFERENCE = 0.25
+"""Between thumbnails (root mean square), in proportion to their contrast: what else has a near hash is above 0.3."""
+MIN_CONTRAST = 2.0
+"""Standard deviation in a thumbnail, of 255: a plain area has no gradients to compare."""
+BLOCK = 1024
+LUMA = (0.299, 0.587, 0.114)
+
+
+@dataclass(frozen=True)
+class Copies:
+    """Which of some pictures are copies, bool `[N]` each; none is in both."""
+
+    exact: Tensor
+    """All but one of those with the same pixels and class; all if they are in two classes or in others."""
+    near: Tensor
+    """The same of pictures that were saved again or resized."""
+
+    @property
+    def kept(self) -> Tensor:
+        """Those that are no copies, bool `[N]`."""
+        return ~(self.exact | self.near)
+
+
+def find_copies(pictures: Pictures, others: Pictures | None, check: Callable[[], None] = lambda: None) -> Copies:
+    """Find copies, so that without them each picture is there once, in one class, and is none of `others`.
+
+    Near copies are found by their difference hashes (dHash, Neal Krawetz 2013, horizontal and vertical), and confirmed
+    by thumbnails. Mirrored, cropped or recoloured pictures are none.
+
+    Args:
+        pictures: to be searched.
+        others: that count as known, in no class.
+        check: called now and then; may raise to stop.
+    """
+    digests = [_digest(image) for image in pictures.images]
+    exact = _exact_copies(digests, pictures.classes, set() if others is None else {*map(_digest, others.images)})
+    known = 0 if others is None else len(others)
+    looks = _looks(pictures.images, check)
+    if others is not None:
+        looks = _joined(_looks(others.images, check), looks)
+    classes = torch.cat([torch.full((known,), -1), pictures.classes])
+    # Of copies in two classes one of each stays in the search, because what is near to them is no better.
+    rows = torch.cat([torch.arange(known), known + _first_of_each(digests, pictures.classes)])
+    near = torch.zeros(known + len(pictures), dtype=torch.bool)
+    near[rows] = _near_copies(looks.rows(rows), classes[rows], known, check)
+    return Copies(exact, near[known:] & ~exact)
+
+
+def deduplicate(pictures: Pictures, others: Pictures | None) -> Tensor:
+    """Which pictures to keep, bool `[N]`: see `find_copies`."""
+    return find_copies(pictures, others).kept
+
+
+def _digest(image: Tensor) -> bytes:
+    return hashlib.sha256(image.numpy().tobytes()).digest()
+
+
+def _exact_copies(digests: Sequence[bytes], labels: Tensor, known: set[bytes]) -> Tensor:
+    classes: dict[bytes, set[int]] = {}
+    for digest, index in zip(digests, labels.tolist(), strict=True):
+        classes.setdefault(digest, set()).add(index)
+    seen = set(known)
+    copies: list[bool] = []
+    for digest in digests:
+        copies.append(digest in seen or len(classes[digest]) > 1)
+        seen.add(digest)
+    return torch.tensor(copies, dtype=torch.bool)
+
+
+def _first_of_each(digests: Sequence[bytes], labels: Tensor) -> Tensor:
+    """The rows without those that have the pixels and the class of an earlier one."""
+    first: dict[tuple[bytes, int], int] = {}
+    for row, key in enumerate(zip(digests, labels.tolist(), strict=True)):
+        first.setdefault(key, row)
+    return torch.tensor(list(first.values()), dtype=torch.int64)
+
+
+def _near_copies(looks: _Looks, classes: Tensor, known: int, check: Callable[[], None]) -> Tensor:
+    """Which of the pictures after the first `known` are near to an earlier one, or to one of another class."""
+    copies = torch.zeros(len(classes), dtype=torch.bool)
+    # What is taken out is near to one that stays in, so that many frames of a film are compared once each.
+    compared = looks.contrasts > MIN_CONTRAST
+    for start in range(0, len(classes), BLOCK):
+        check()
+        before = compared[: start + BLOCK].nonzero().flatten()
+        block = before[before >= max(start, known)]
+        bits = (looks.hashes.shape[1] - looks.hashes[block] @ looks.hashes[before].T) / 2
+        # In the order of the pictures.
+        second, first = (bits <= MAX_BITS).nonzero(as_tuple=True)
+        second, first = block[second], before[first]
+        second, first = second[first < second], first[first < second]
+        difference = (looks.thumbnails[second] - looks.thumbnails[first]).square().mean(1).sqrt()
+        same = difference < MAX_DIFFERENCE * torch.minimum(looks.contrasts[second], looks.contrasts[first])
+        for late, early in zip(second[same].tolist(), first[same].tolist(), strict=True):
+            if not compared[early]:
+                continue
+            copies[late], compared[late] = True, False
+            if early >= known and classes[early] != classes[late]:
+                copies[early] = True
+    return copies
+
+
+class _Looks(NamedTuple):
+    """What pictures are compared by."""
+
+    hashes: Tensor
+    """Bits as -1 and 1, `[N, 128]`."""
+    thumbnails: Tensor
+    """`[N, 768]`, from 0 to 255."""
+    contrasts: Tensor
+    """Of the thumbnails, `[N]`."""
+
+    def rows(self, rows: Tensor) -> _Looks:
+        return _Looks(self.hashes[rows], self.thumbnails[rows], self.contrasts[rows])
+
+
+def _looks(images: Tensor, check: Callable[[], None]) -> _Looks:
+    """Of `[N, 3, S, S]`, uint8."""
+    blocks: list[_Looks] = []
+    for block in images.split(BLOCK):
+        check()
+        colours = F.interpolate(block.float(), (THUMBNAIL_SIDE, THUMBNAIL_SIDE), mode="area")
+        grey = (block.float() * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
+        across = F.interpolate(grey, (HASH_SIDE, HASH_SIDE + 1), mode="area").diff(dim=3).flatten(1)
+        down = F.interpolate(grey, (HASH_SIDE + 1, HASH_SIDE), mode="area").diff(dim=2).flatten(1)
+        bits = (torch.cat([across, down], 1) > 0).float() * 2 - 1
+        blocks.append(_Looks(bits, colours.flatten(1), colours.flatten(2).std(2).mean(1)))
+    return _joined(*blocks)
+
+
+def _joined(*blocks: _Looks) -> _Looks:
+    return _Looks(*(torch.cat(parts) for parts in zip(*blocks, strict=True)))
