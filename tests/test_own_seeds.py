@@ -91,7 +91,7 @@ def test_a_single_picture_is_every_seed(pack: ModuleType, classifier: Any) -> No
 def test_a_classifier_without_seeds_gets_its_first(pack: ModuleType, classifier: Any, folder: Path) -> None:
     from dataclasses import replace
 
-    bare = replace(classifier, robust=classifier.model.with_seeds(None))
+    bare = replace(classifier, model=classifier.model.with_seeds(None))
     fitted = fit(pack, bare, landscapes(5), "sea")
     assert draw(pack, fitted, "sea", 2).shape == (2, 24, 24, 3)
     with pytest.raises(ValueError, match=r"no class seeds for church\. Choose the method"):
@@ -99,7 +99,7 @@ def test_a_classifier_without_seeds_gets_its_first(pack: ModuleType, classifier:
     pack.RobustSaveClassifier.execute(fitted, "first")
     assert (folder / "first.safetensors").is_file()
     again = pack.RobustLoadClassifier.execute("first.safetensors").result[0]
-    assert again.robust.seeds.classes == (13,)
+    assert again.model.seeds.classes == (13,)
 
 
 @pytest.mark.parametrize("target", ["sea, church", "-sea", "sea:0.5, 3"])
@@ -130,8 +130,8 @@ def test_a_saved_classifier_is_its_source_with_the_new_seeds(pack: ModuleType, c
     options = pack.RobustLoadClassifier.GET_NODE_INFO_V1()["input"]["required"]["classifier"][1]["options"]
     assert options[:4] == ["canvas", "seasons", "styles", "my churches.safetensors"]
     again = pack.RobustLoadClassifier.execute("my churches.safetensors").result[0]
-    assert again.robust.labels == classifier.model.labels
-    seeds, before = again.robust.seeds, fitted.robust.seeds
+    assert again.model.labels == classifier.model.labels
+    seeds, before = again.model.seeds, fitted.model.seeds
     assert seeds.classes == before.classes
     assert seeds.grain == before.grain
     # A file holds half precision.
@@ -172,7 +172,7 @@ def test_an_existing_file_is_kept_and_the_new_one_gets_a_number(
         "twice_3.safetensors",
     ]
     assert (folder / "twice.safetensors").read_bytes() == b"precious"
-    assert pack.RobustLoadClassifier.execute("deep/er/twice_2.safetensors").result[0].robust.labels
+    assert pack.RobustLoadClassifier.execute("deep/er/twice_2.safetensors").result[0].model.labels
 
 
 @pytest.mark.parametrize("name", ["", "  ", "../evil", "/abs", "..", ".", "a/../../evil", "a/..", ".safetensors", "a/"])
@@ -184,3 +184,22 @@ def test_a_name_that_is_none_or_leads_elsewhere_is_refused(
     above = folder.parent.parent
     assert not [path for path in above.rglob("*") if path.is_file()]
     assert not Path("/abs.safetensors").exists()
+
+
+def test_a_list_of_pictures_of_any_sizes_is_one_set(pack: ModuleType, classifier: Any) -> None:
+    batch = landscapes(12)
+    listed = fit(pack, classifier, [picture[None] for picture in batch], "sea")
+    together = fit(pack, classifier, batch, "sea")
+    torch.testing.assert_close(listed.model.seeds.mean, together.model.seeds.mean)
+    torch.testing.assert_close(draw(pack, listed, "sea"), draw(pack, together, "sea"), rtol=0, atol=1e-4)
+    mixed = fit(pack, classifier, [landscapes(3), landscapes(1, 90, 40), torch.rand(2, 7, 5, 1)], "sea")
+    assert mixed.model.seeds.mean.isfinite().all()
+
+
+def test_lists_of_classes_and_classifiers_give_one_classifier_each(pack: ModuleType, classifier: Any) -> None:
+    both = [classifier, fit(pack, classifier, 1 - landscapes(4), "church")]
+    (made,) = pack.RobustFitSeeds.execute(both, [landscapes(4)], ["sea", "church", "13"], [""]).result
+    assert len(made) == 3
+    expected = [fit(pack, both[min(n, 1)], landscapes(4), target) for n, target in enumerate(["sea", "church", "sea"])]
+    for ours, theirs in zip(made, expected, strict=True):
+        assert torch.equal(ours.model.seeds.mean, theirs.model.seeds.mean)

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier
+from tests.picture_makers import make_scenes
 from tests.seed_fitting import fit
 
 
@@ -90,3 +91,43 @@ def test_seeds_are_fitted_to_a_folder(pack: ModuleType, bare: Any) -> None:
 def test_a_folder_that_will_not_do_is_answered(pack: ModuleType, bare: Any, folder: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         fit(pack, bare, None, "sea", folder)
+
+
+def test_a_folder_of_a_mac_is_read_and_what_was_left_out_is_shown(
+    pack: ModuleType, bare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import folder_paths
+
+    shown: list[str] = []
+    monkeypatch.setattr("robust_synthesis.nodes.fit_seeds.show_status", shown.append)
+    folder = Path(folder_paths.get_input_directory()) / "cafe\u0301s"
+    make_scenes(folder / "deep", 3)
+    for name in ("._00.png", "IMG_1.HEIC", "broken.png"):
+        (folder / name).write_bytes(b"no picture")
+    (folder / "up").symlink_to(folder.parent, target_is_directory=True)
+    fitted = fit(pack, bare, None, "sea", "caf\u00e9s")
+    assert fitted.model.seeds.classes == (bare.model.labels.index("sea"),)
+    (text,) = shown
+    assert "cannot be read (1): broken.png" in text
+    assert "1 .heic (IMG_1.HEIC). HEIC is how" in text
+
+
+def test_a_link_out_of_the_input_folder_is_called_that(pack: ModuleType, bare: Any, tmp_path: Path) -> None:
+    import folder_paths
+
+    make_scenes(tmp_path / "elsewhere", 2)
+    link = Path(folder_paths.get_input_directory()) / "linked"
+    link.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(ValueError, match="'linked' is a link that leads out of ComfyUI's input folder"):
+        fit(pack, bare, None, "sea", "linked")
+
+
+def test_reading_a_folder_is_cancelled(pack: ModuleType, bare: Any) -> None:
+    import comfy.model_management as mm
+    import folder_paths
+
+    make_scenes(Path(folder_paths.get_input_directory()) / "many", 3)
+    mm.interrupt_current_processing(True)
+    with pytest.raises(mm.InterruptProcessingException):
+        fit(pack, bare, None, "sea", "many")
+    assert not mm.processing_interrupted()

@@ -114,6 +114,25 @@ def test_another_picture_in_the_folder_runs_it_again(pack: ModuleType, folder: P
     assert node.fingerprint_inputs(folder="colours", **settings) != before
 
 
+def test_a_fingerprint_ends_in_circles_and_when_cancelled(pack: ModuleType, folder: Path) -> None:
+    import comfy.model_management as mm
+
+    node = pack.RobustTrainClassifier
+    before = node.fingerprint_inputs(folder="colours")
+    (folder / "red" / "up").symlink_to(folder, target_is_directory=True)
+    assert node.fingerprint_inputs(folder="colours") == before
+    for number in range(300):
+        (folder / "red" / f"{number}.txt").touch()
+    mm.interrupt_current_processing(True)
+    try:
+        stopped = node.fingerprint_inputs(folder="colours")
+        # It is never the same as another, and the training that follows is cancelled.
+        assert stopped != node.fingerprint_inputs(folder="colours")
+        assert mm.processing_interrupted()
+    finally:
+        mm.interrupt_current_processing(False)
+
+
 def test_in_the_server_it_is_stopped_goes_on_and_is_used(server: ComfyServer) -> None:
     client = ComfyClient(server.url)
     make_folder(server.base / "input" / "colours", "red", "green")

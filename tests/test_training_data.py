@@ -184,7 +184,7 @@ def test_train_and_test_of_other_classes(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["-street", "red, dark", "Green", "gre_en"])
+@pytest.mark.parametrize("name", ["-street", "red, dark", "red\uff0cdark", "Green", "gre_en"])
 def test_a_folder_whose_name_means_something_else(folder: Path, name: str) -> None:
     fill(folder, name, 10)
     with pytest.raises(DataError, match=r"cannot be the name of a class.*Rename it"):
@@ -262,10 +262,127 @@ def test_a_large_photo_is_cut_to_its_middle_square(folder: Path) -> None:
     pixels[..., 0] = 255
     for number, path in enumerate(sorted((folder / "green").iterdir())):
         # No copies.
-        pixels[:, 300:900] = (0, 255 - number, 0)
+        pixels[:, 300:900] = (0, 255, 0)
+        pixels[:, 300:900, 2] = np.random.default_rng(number).integers(0, 256, (6, 6)).repeat(100, 0).repeat(100, 1)
         Image.fromarray(pixels).save(path.with_suffix(".jpg"), quality=95)
         path.unlink()
     data = read(folder)
     green = data.train.images[data.train.classes == 0].float()
     assert green[:, 1].min() > 200
     assert green[:, 0].max() < 60
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [
+        ("train", "val", None),
+        ("Train", "VALID", "Test"),
+        ("training", "validation", "testing"),
+        ("TRAIN", "Val", "test"),
+    ],
+)
+def test_folders_of_the_splits_are_taken_for_what_they_are(
+    tmp_path: Path, train: str, validation: str, test: str | None
+) -> None:
+    make_folder(tmp_path / train, "red", "blue")
+    make_folder(tmp_path / validation, "red", "blue", each=3, first=50)
+    if test:
+        make_folder(tmp_path / test, "red", "blue", each=2, first=70)
+    data = read(tmp_path)
+    assert data.labels == ("blue", "red")
+    assert (len(data.train), len(data.validation)) == (40, 6)
+    assert (data.test is None) == (test is None)
+    assert data.test is None or len(data.test) == 4
+    expected = np.asarray(picture("blue", 50).crop((4, 0, 28, 24)).resize((SIZE, SIZE), Image.Resampling.LANCZOS))
+    assert np.abs(data.validation.images[0].permute(1, 2, 0).numpy().astype(int) - expected).mean() < 2
+    assert not str(data.left_out)
+
+
+def test_a_large_validation_folder_is_drawn_from_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("robust_synthesis.training.data.MAX_VALIDATION", 10)
+    make_folder(tmp_path / "train", "red", "blue")
+    make_folder(tmp_path / "val", "red", "blue", first=50)
+    data = read(tmp_path)
+    assert data.validation.classes.bincount().tolist() == [5, 5]
+    assert "30 of the validation pictures are not used" in str(data.left_out)
+    assert torch.equal(data.validation.images, read(tmp_path).validation.images)
+
+
+def test_the_splits_share_no_picture(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train", "red", "blue")
+    make_folder(tmp_path / "val", "red", "blue", each=3, first=18)
+    make_folder(tmp_path / "test", "red", "blue", each=3, first=20)
+    data = read(tmp_path)
+    assert data.left_out.copies == (
+        *("val/blue/20.png", "val/red/20.png"),
+        *("blue/18.png", "blue/19.png", "red/18.png", "red/19.png"),
+    )
+    assert data.test is not None
+    assert (len(data.train), len(data.validation), len(data.test)) == (36, 4, 6)
+
+
+def test_what_lies_beside_the_class_folders_is_named(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train", "red", "blue")
+    make_folder(tmp_path / "test", "red", "blue", each=3, first=50)
+    make_folder(tmp_path / "samples", "red")
+    for name in ("cover.png", "test/0.jfif"):
+        picture("red", 99).save(tmp_path / name, "PNG")
+    (tmp_path / "README.md").write_text("about")
+    data = read(tmp_path)
+    assert data.labels == ("blue", "red")
+    assert str(data.left_out) == "Left out, because they lie in no class folder (3): cover.png, samples/, test/0.jfif."
+
+
+def test_splits_without_train_and_splits_that_mean_the_same(tmp_path: Path) -> None:
+    make_folder(tmp_path / "one" / "val", "red", "blue")
+    make_folder(tmp_path / "one" / "test", "red", "blue")
+    with pytest.raises(DataError, match="holds 'test' and 'val', but no folder 'train'"):
+        read(tmp_path / "one")
+    for name in ("train", "val", "Valid"):
+        make_folder(tmp_path / "two" / name, "red", "blue")
+    with pytest.raises(DataError, match="'Valid' and 'val', which mean the same: join them"):
+        read(tmp_path / "two")
+
+
+def test_class_folders_match_in_any_unicode_form_and_case(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train", "red", "blue")
+    make_folder(tmp_path / "test", "red", "blue", each=3, first=50)
+    (tmp_path / "train" / "red").rename(tmp_path / "train" / "caf\u00e9")
+    (tmp_path / "test" / "red").rename(tmp_path / "test" / "Cafe\u0301")
+    data = read(tmp_path)
+    assert data.labels == ("blue", "caf\u00e9")
+    assert data.test is not None
+    assert data.test.classes.tolist() == [0, 0, 0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("as_zip", [False, True], ids=["folder", "zip"])
+def test_a_class_folder_is_read_at_any_depth_and_the_rest_is_named(folder: Path, as_zip: bool) -> None:
+    (folder / "red" / "more" / "yet").mkdir(parents=True)
+    picture("red", 60).save(folder / "red" / "more" / "yet" / "a.jfif", "JPEG")
+    (folder / "red" / "more" / "b.HEIC").write_bytes(b"no picture")
+    (folder / "red" / "._00.png").write_bytes(b"no picture")
+    data = read(zipped(folder) if as_zip else folder)
+    assert len(data.train) + len(data.validation) == 41
+    assert data.left_out.others == ("red/more/b.HEIC",)
+    assert "1 .heic (red/more/b.HEIC). HEIC is how iPhones save photos" in str(data.left_out)
+
+
+def test_a_class_of_heic_photos_is_told_how_to_convert_them(folder: Path) -> None:
+    (folder / "blue").mkdir()
+    (folder / "blue" / "a.heic").write_bytes(b"no picture")
+    with pytest.raises(DataError, match=r"no pictures in blue of 'data' that can be read.*1 \.heic.*Most Compatible"):
+        read(folder)
+
+
+def test_a_link_to_the_parent_is_not_another_class(folder: Path) -> None:
+    before = read(folder).digest
+    (folder / "red" / "up").symlink_to(folder, target_is_directory=True)
+    (folder / "round").symlink_to(folder.parent, target_is_directory=True)
+    assert read(folder).digest == before
+
+
+def test_a_picture_whose_white_is_unknown_is_left_out_with_the_reason(folder: Path) -> None:
+    depth = np.linspace(0, 3.5, 64, dtype=np.float32).reshape(8, 8)
+    Image.fromarray(depth).save(folder / "red" / "depth.tif")
+    (why,) = read(folder).left_out.unreadable
+    assert why.startswith("red/depth.tif (its values go from 0 to 3.5, and nothing says what is white")

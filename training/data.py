@@ -81,7 +81,8 @@ def read_data(source: Path, size: int, report: ReadReport | None = None) -> Trai
         pictures, names = reader.read(splits[name])
         if name != "train" and not len(pictures):
             raise DataError(
-                f"No picture in '{splits[name].prefix[:-1]}' of '{source.name}' can be read: {listed(reader.unreadable)}."
+                f"No picture in '{splits[name].prefix[:-1]}' of '{source.name}' can be read: "
+                f"{listed(reader.unreadable)}."
             )
         if name != "test":
             copies = find_copies(pictures, _joined(aside), reader.check)

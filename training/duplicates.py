@@ -20,7 +20,7 @@ MAX_DIFFERENCE = 0.25
 """Between thumbnails (root mean square), in proportion to their contrast: what else has a near hash is above 0.3."""
 MIN_CONTRAST = 2.0
 """Standard deviation in a thumbnail, of 255: a plain area has no gradients to compare."""
-BLOCK = 1024
+BLOCK, CACHED = 1024, 64
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -102,9 +102,10 @@ def _near_copies(looks: _Looks, classes: Tensor, known: int, check: Callable[[],
         check()
         before = compared[: start + BLOCK].nonzero().flatten()
         block = before[before >= max(start, known)]
-        bits = (looks.hashes.shape[1] - looks.hashes[block] @ looks.hashes[before].T) / 2
+        # Bits that are equal less bits that differ.
+        agreement = looks.hashes[block] @ looks.hashes[before].T
         # In the order of the pictures.
-        second, first = (bits <= MAX_BITS).nonzero(as_tuple=True)
+        second, first = (agreement >= looks.hashes.shape[1] - 2 * MAX_BITS).nonzero(as_tuple=True)
         second, first = block[second], before[first]
         second, first = second[first < second], first[first < second]
         difference = (looks.thumbnails[second] - looks.thumbnails[first]).square().mean(1).sqrt()
@@ -135,15 +136,23 @@ class _Looks(NamedTuple):
 def _looks(images: Tensor, check: Callable[[], None]) -> _Looks:
     """Of `[N, 3, S, S]`, uint8."""
     blocks: list[_Looks] = []
-    for block in images.split(BLOCK):
-        check()
-        colours = F.interpolate(block.float(), (THUMBNAIL_SIDE, THUMBNAIL_SIDE), mode="area")
-        grey = (block.float() * torch.tensor(LUMA).view(1, 3, 1, 1)).sum(1, keepdim=True)
-        across = F.interpolate(grey, (HASH_SIDE, HASH_SIDE + 1), mode="area").diff(dim=3).flatten(1)
-        down = F.interpolate(grey, (HASH_SIDE + 1, HASH_SIDE), mode="area").diff(dim=2).flatten(1)
+    # Few at once stay in the processor's cache.
+    for number, block in enumerate(images.split(CACHED)):
+        if number % (BLOCK // CACHED) == 0:
+            check()
+        pixels = block.float()
+        colours = F.interpolate(pixels, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), mode="area")
+        across = _grey(pixels, HASH_SIDE, HASH_SIDE + 1).diff(dim=2).flatten(1)
+        down = _grey(pixels, HASH_SIDE + 1, HASH_SIDE).diff(dim=1).flatten(1)
         bits = (torch.cat([across, down], 1) > 0).float() * 2 - 1
         blocks.append(_Looks(bits, colours.flatten(1), colours.flatten(2).std(2).mean(1)))
     return _joined(*blocks)
+
+
+def _grey(pixels: Tensor, height: int, width: int) -> Tensor:
+    """`[B, 3, S, S]` -> `[B, height, width]`."""
+    colours = F.interpolate(pixels, (height, width), mode="area")
+    return torch.einsum("bchw,c->bhw", colours, torch.tensor(LUMA))
 
 
 def _joined(*blocks: _Looks) -> _Looks:
