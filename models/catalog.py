@@ -14,7 +14,9 @@ from typing import Any
 BUNDLED = Path(__file__).parent / "bundled"
 CATALOG = Path(__file__).parent / "catalog.json"
 EXTENSION = ".safetensors"
-EXTENSIONS = (EXTENSION, ".ckpt", ".pt", ".pth")
+SECOND_EXTENSIONS = (".best", ".latest", ".last", ".tar")
+"""What training code appends to an extension: `checkpoint.pt.best`, `model_best.pth.tar`."""
+EXTENSIONS = (EXTENSION, ".ckpt", ".pt", ".pth", ".bin", ".pkl", ".th", ".t7", *SECOND_EXTENSIONS)
 """Of a user's files. All but the first are converted before they are used."""
 
 
@@ -158,8 +160,9 @@ def find(name: str, folders: Iterable[Path]) -> Choice:
         return listed[name]
     stem, dot, extension = name.rpartition(".")
     if dot + extension.lower() in EXTENSIONS:
-        if f"{stem}{EXTENSION}" in listed:
-            return listed[f"{stem}{EXTENSION}"]
+        for converted in (f"{name}{EXTENSION}", f"{stem}{EXTENSION}"):
+            if converted in listed:
+                return listed[converted]
         if stem in hub_classifiers():
             return listed[stem]
     nearest = difflib.get_close_matches(name, listed, n=3, cutoff=0.4)

@@ -88,3 +88,36 @@ def write_robustness_checkpoint(
     }
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
     return network
+
+
+class Normalised(nn.Module):
+    """A network behind its normalisation, as RobustBench and many others wrap it, with the buffers' names given."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: str = "normalize.mean",
+        std: str = "normalize.std",
+        inner: str = "model",
+        shape: tuple[int, ...] = (1, 3, 1, 1),
+        scale: float = 1,
+    ) -> None:
+        super().__init__()
+        self.names = mean, std
+        self.scale = scale
+        self.inner = inner
+        self.add_module(inner, network)
+        for name, values in ((mean, MEAN), (std, STD)):
+            *owners, leaf = name.split(".")
+            owner: nn.Module = self
+            for part in owners:
+                if part not in dict(owner.named_children()):
+                    owner.add_module(part, nn.Module())
+                owner = owner.get_submodule(part)
+            owner.register_buffer(leaf, torch.tensor(values).view(shape) * scale)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Take images in [0, 1], or in [0, `scale`]."""
+        mean, std = (self.get_buffer(name).view(1, 3, 1, 1) for name in self.names)
+        result: Tensor = self.get_submodule(self.inner)((images - mean) / std)
+        return result

@@ -28,7 +28,6 @@ from robust_synthesis.synthesis import (
     preset,
     translate,
 )
-from robust_synthesis.synthesis.ascent import Picture
 
 SIZE = 96
 EXACT = 1e-5
@@ -216,28 +215,6 @@ def test_the_last_iterate_is_returned_when_the_best_is_not_kept(tiny: RobustClas
     assert torch.equal(ascend(start, loss, shorter), seen[3])
 
 
-def test_a_callback_that_raises_stops_the_ascent_at_once(tiny: RobustClassifier) -> None:
-    class Cancelled(Exception):  # noqa: N818
-        pass
-
-    steps: list[int] = []
-
-    def cancel(step: int, _losses: Tensor, _picture: Picture) -> None:
-        steps.append(step)
-        if step == 2:
-            raise Cancelled
-
-    loss = class_loss(tiny, torch.tensor([1.0, 0.0, 0.0]), "logit")
-    with pytest.raises(Cancelled):
-        ascend(
-            torch.rand(1, 3, 32, 32),
-            loss,
-            AscentSettings(steps=9, step_size=1.0, constraint=Constraint("none")),
-            callback=cancel,
-        )
-    assert steps == [0, 1, 2]
-
-
 @pytest.mark.parametrize(
     ("steps", "step_size"), [(0, 1.0), (-1, 1.0), (5, 0.0), (5, -1.0), (5, math.inf), (5, math.nan)]
 )
@@ -258,65 +235,6 @@ def test_impossible_constraints_are_refused(norm: str, epsilon: float) -> None:
             norm=norm,
             objective="logit",
         )
-
-
-def masks(count: int, height: int, width: int) -> Tensor:
-    """Soft-edged discs, each elsewhere, zero outside."""
-    rows, columns = torch.linspace(-1, 1, height)[:, None], torch.linspace(-1, 1, width)[None]
-    discs = [1.6 - 2 * ((rows - shift) ** 2 + columns**2).sqrt() for shift in torch.linspace(-0.5, 0.5, count)]
-    return torch.stack(discs)[:, None].clamp(0, 1)
-
-
-@pytest.mark.parametrize("name", ["generate", "refine"])
-def test_picture_three_of_eight_is_the_picture_made_alone(canvas: RobustClassifier, name: str) -> None:
-    settings = preset(TranslateSettings, name).settings.with_values(noise=0.4)
-    mix = parse_class_expression("sea:0.7, mountain:0.3", canvas.labels)
-    pictures, mask = natural_noise(SIZE, SIZE, range(50, 58)), masks(8, SIZE, SIZE)
-
-    together = translate(canvas, pictures, mix, settings, range(8), mask)
-    alone = translate(canvas, pictures[3:4], mix, settings, [3], mask[3:4])
-
-    difference = float((together[3] - alone[0]).abs().max())
-    print(f"{preset}: greatest difference between alone and in a batch of 8: {difference:.2e}")  # noqa: T201
-    assert difference <= 1e-3
-    other_seed = translate(canvas, pictures[3:4], mix, settings, [4], mask[3:4])
-    assert (other_seed - alone).abs().max() > 0.05, "the seed makes no difference, so the test says nothing"
-
-
-@given(
-    count=st.integers(1, 3),
-    height=st.integers(16, 70),
-    width=st.integers(16, 70),
-    norm=st.sampled_from(CONSTRAINTS),
-    noise=st.sampled_from([0.0, 0.5]),
-)
-def test_translate_keeps_shape_range_and_mask_at_any_size(
-    tiny: RobustClassifier, count: int, height: int, width: int, norm: str, noise: float
-) -> None:
-    generator = torch.Generator().manual_seed(height * 100 + width)
-    pictures = torch.rand(count, 3, height, width, generator=generator)
-    mask = masks(count, height, width)
-    settings = TranslateSettings.from_values(
-        steps=3,
-        step_size=20.0,
-        epsilon=30.0,
-        norm=norm,
-        objective="logit",
-        jitter=2,
-        noise=noise,
-    )
-    mix = parse_class_expression("1", tiny.labels)
-
-    result = translate(tiny, pictures, mix, settings, range(count), mask)
-
-    assert result.shape == pictures.shape
-    assert result.min() >= 0
-    assert result.max() <= 1
-    kept = (mask == 0).expand_as(pictures)
-    assert torch.equal(result[kept], pictures[kept])
-    assert not torch.equal(result, pictures)
-    nothing = translate(tiny, pictures, mix, settings, range(count), torch.zeros_like(mask))
-    assert torch.equal(nothing, pictures)
 
 
 def photo(height: int, width: int) -> Tensor:

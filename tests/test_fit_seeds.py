@@ -77,24 +77,6 @@ def test_what_varies_most_is_kept_when_there_are_fewer_factors_than_ways(before:
     torch.testing.assert_close(kept, strongest, rtol=1e-3, atol=1e-6)
 
 
-def test_other_classes_keep_their_seeds(before: ClassSeeds) -> None:
-    photos = pictures(9, 40, 30, rank=3)
-    added, replaced = fit_seeds(photos, 1, before, 32), fit_seeds(photos, 2, before, 32)
-
-    assert sorted(added.classes) == [0, 1, 2]
-    assert sorted(replaced.classes) == [0, 2]
-    for index, seeds in ((0, added), (2, added), (0, replaced)):
-        for ours, theirs in zip(row(seeds, index), row(before, index), strict=True):
-            assert torch.equal(ours, theirs)
-    for ours, theirs in zip(row(added, 1), row(replaced, 2), strict=True):
-        assert torch.equal(ours, theirs)
-    assert not torch.equal(row(replaced, 2)[0], row(before, 2)[0])
-    for seeds in (added, replaced):
-        assert seeds.grain == before.grain
-        assert seeds.mean.shape[1:] == before.mean.shape[1:]
-        assert seeds.factors.shape[1:] == before.factors.shape[1:]
-
-
 @given(count=st.integers(1, 40), height=st.integers(1, 60), width=st.integers(1, 60), again=st.booleans())
 @example(count=1, height=1, width=1, again=False)
 def test_pictures_of_any_number_and_size_give_seeds(count: int, height: int, width: int, again: bool) -> None:
@@ -115,13 +97,6 @@ def test_pictures_of_any_number_and_size_give_seeds(count: int, height: int, wid
     drawn = class_seeds(seeds, only(5), height, width, [0, 1])
     assert drawn.shape == (2, 3, height, width)
     assert drawn.isfinite().all()
-
-
-def test_one_picture_is_drawn_as_it_is() -> None:
-    photo = pictures(1, 24, 24, rank=2)
-    seeds = fit_seeds(photo, 0, None, 96)
-    drawn = class_seeds(seeds, only(0), 24, 24, [0, 1, 2])
-    torch.testing.assert_close(drawn, photo.expand(3, -1, -1, -1))
 
 
 def test_fitted_seeds_survive_saving(

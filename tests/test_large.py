@@ -62,12 +62,6 @@ def test_finer_steps_come_with_the_pixels(tiny: RobustClassifier) -> None:
     assert counts == [2, 2, 3, 4, 5, 6]
 
 
-def test_each_picture_of_a_batch_is_made_alone(tiny: RobustClassifier) -> None:
-    images, mix = noise(3, 70, 90), Mix.single(1)
-    together = translate(tiny, images, mix, QUICK, [0, 1, 2])
-    torch.testing.assert_close(together[1:2], translate(tiny, images[1:2], mix, QUICK, [1]), rtol=0, atol=1e-5)
-
-
 def crops(images: Tensor) -> Tensor:
     half = images.shape[2] // 2
     return torch.cat([images[:, :, a : a + half, b : b + half] for a in (0, half) for b in (0, half)])

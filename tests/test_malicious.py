@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import datetime
 import io
 import itertools
 import pickle
@@ -64,6 +66,10 @@ FUNCTIONS = {
     ("runpy", "run_path"): "{}",
     ("pickle", "loads"): "{}",
     ("shutil", "rmtree"): "{}",
+    ("numpy", "load"): "{}",
+    ("builtins", "getattr"): "{}",
+    ("pathlib", "Path.touch"): "{}",
+    ("their_code", "Config"): "{}",
 }
 
 
@@ -85,6 +91,8 @@ def nested(marker: Path) -> Iterator[tuple[str, Any]]:
     yield "a module", torch.nn.Linear(2, 2)
     yield "eval", {"epoch": Call(eval, f"open(r'{marker}', 'w')")}
     yield "a path", {"epoch": marker}
+    yield "in a namespace", {"model": {"fc.weight": torch.ones(2, 2)}, "args": argparse.Namespace(lr=call)}
+    yield "as an argument", {"model": {"fc.weight": torch.ones(2, 2)}, "time": Call(datetime.timedelta, call)}
 
 
 def legacy(pickled: bytes) -> bytes:

@@ -34,7 +34,7 @@ from robust_synthesis.synthesis import (
     region_features,
     surround,
 )
-from robust_synthesis.synthesis.ascent import Callback, Picture
+from robust_synthesis.synthesis.ascent import Picture
 from robust_synthesis.synthesis.views import feathered, whole
 
 INPAINT_PRESET = preset(InpaintSettings, "inpaint").settings
@@ -44,18 +44,10 @@ PAINT_PAPER = preset(PaintSettings, "paper").settings
 
 INPAINT = INPAINT_PRESET.with_values(steps=2, detail_steps=1, feather=1)
 PAINT = PAINT_PRESET.with_values(steps=2, detail_steps=1, feather=1)
-Task = Callable[..., Tensor]
 
 
-def filled(classifier: RobustClassifier, images: Tensor, mask: Tensor, callback: Callback | None = None) -> Tensor:
-    return inpaint(classifier, images, mask, Mix.single(1), INPAINT, range(len(images)), callback)
-
-
-def painted(classifier: RobustClassifier, images: Tensor, mask: Tensor, callback: Callback | None = None) -> Tensor:
-    return paint(classifier, images, mask, feature(classifier, 2), 1.0, PAINT, callback)
-
-
-TASKS = pytest.mark.parametrize("task", [filled, painted])
+def filled(classifier: RobustClassifier, images: Tensor, mask: Tensor) -> Tensor:
+    return inpaint(classifier, images, mask, Mix.single(1), INPAINT, range(len(images)))
 
 
 def feature(classifier: RobustClassifier, index: int) -> Tensor:
@@ -102,30 +94,6 @@ def hole(kind: str, height: int, width: int) -> Tensor:
 
 # Smaller than the classifier's 32 x 32, strips, and one so large that there are two finer resolutions.
 SIZES = [(37, 53), (1, 1), (1, 200), (200, 1), (32, 32), (150, 100)]
-
-
-@TASKS
-@pytest.mark.parametrize("kind", ["border", "islands", "one pixel", "1 %", "100 %", "grey"])
-@pytest.mark.parametrize(("height", "width"), SIZES)
-def test_outside_the_mask_the_picture_stays_bit_for_bit(
-    tiny: RobustClassifier, task: Task, kind: str, height: int, width: int
-) -> None:
-    images, mask = pictures(1, height, width), hole(kind, height, width)
-    before = images.clone()
-
-    result = task(tiny, images, mask)
-
-    kept = (mask == 0).expand_as(images)
-    assert torch.equal(result[kept], images[kept])
-    assert not torch.equal(result, images)
-    assert torch.equal(images, before), "the picture that came in was written to"
-    assert result.shape == images.shape
-    assert result.dtype == torch.float32
-    assert not result.requires_grad
-    assert result.isfinite().all()
-    assert result.min() >= 0
-    assert result.max() <= 1
-    assert torch.equal(result, task(tiny, images, mask)), "the same inputs gave another picture"
 
 
 @st.composite
@@ -206,43 +174,6 @@ def test_any_settings_paint_inside_the_mask_alone(
     assert result.min() >= 0
     assert result.max() <= 1
     assert steps == list(range(paint_plan(tiny.input_size, mask, settings).steps))
-
-
-@TASKS
-def test_a_mask_of_zeros_returns_the_picture(tiny: RobustClassifier, task: Task) -> None:
-    for height, width in SIZES:
-        images = pictures(1, height, width)
-        assert torch.equal(task(tiny, images, torch.zeros(1, 1, height, width)), images)
-
-
-@TASKS
-@pytest.mark.parametrize(("height", "width"), [(30, 40), (150, 100)])
-def test_a_batch_of_different_masks_is_each_picture_made_alone(
-    tiny: RobustClassifier, task: Task, height: int, width: int
-) -> None:
-    images = pictures(3, height, width)
-    # Holes of one size, elsewhere in each: the largest decides how close a batch is looked at.
-    mask = torch.cat([rectangle(height, width, top, left, 14, 20) for top, left in ((0, 0), (9, 8), (16, 20))])
-
-    together = task(tiny, images, mask)
-
-    for index in range(3):
-        alone = task(tiny, images[index : index + 1], mask[index : index + 1])
-        assert (together[index] - alone[0]).abs().max() <= 1e-4
-
-
-@pytest.mark.parametrize("fill", ["noise", "class seed"])
-def test_picture_three_of_a_batch_starts_from_its_own_seed(canvas: RobustClassifier, fill: str) -> None:
-    images, mask = natural_noise(96, 96, range(4)), rectangle(96, 96, 30, 20, 40, 50).expand(4, -1, -1, -1)
-    settings = INPAINT_PRESET.with_values(steps=2, fill=fill)
-    mix = parse_class_expression("sea:0.7, church:0.3", canvas.labels)
-
-    together = inpaint(canvas, images, mask, mix, settings, range(10, 14))
-    alone = inpaint(canvas, images[3:], mask[3:], mix, settings, [13])
-    other = inpaint(canvas, images[3:], mask[3:], mix, settings, [14])
-
-    assert (together[3] - alone[0]).abs().max() <= 1e-3
-    assert (other - alone).abs().max() > 0.05, "the seed makes no difference, so the test says nothing"
 
 
 @pytest.mark.parametrize("fill", FILLS)
@@ -410,33 +341,6 @@ def test_the_surroundings_take_part_at_a_price_and_show_as_they_were(canvas: Rob
 
     assert spill(0.0) == 0
     assert spill(1e-3) > spill(100.0) > 0
-
-
-@TASKS
-def test_a_callback_that_raises_stops_the_ascent_at_once(tiny: RobustClassifier, task: Task) -> None:
-    class Cancelled(Exception):  # noqa: N818
-        pass
-
-    images, mask = pictures(1, 150, 100), torch.ones(1, 1, 150, 100)
-    # The last is a step of finer detail.
-    for last in (0, 1, 3):
-        steps: list[int] = []
-
-        def cancel(step: int, _losses: Tensor, _picture: Picture, steps: list[int] = steps, last: int = last) -> None:
-            steps.append(step)
-            if step == last:
-                raise Cancelled
-
-        with pytest.raises(Cancelled):
-            task(tiny, images, mask, cancel)
-        assert steps == list(range(last + 1))
-
-
-def test_steps_of_finer_detail_come_with_the_pixels() -> None:
-    settings = INPAINT_PRESET.with_values(steps=5, detail_steps=3)
-    counts = [inpaint_plan(32, torch.ones(1, 1, side, side), settings).steps for side in (1, 32, 64, 128, 256, 512)]
-    # No picture is looked at more than 16 times as closely as it is seen whole.
-    assert counts == [5, 5, 8, 11, 14, 17]
 
 
 def test_a_class_seed_needs_seeds(tiny: RobustClassifier, tiny_classifier: Callable[..., RobustClassifier]) -> None:

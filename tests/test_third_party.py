@@ -103,9 +103,13 @@ def test_another_file_of_the_same_name_is_converted_anew(tmp_path: Path) -> None
     (tmp_path / "other.safetensors").write_bytes((tmp_path / "mine.safetensors").read_bytes())
     kept = open_classifier(other)
     assert len(kept.classifier.labels) == 4
-    assert kept.source == other
-    assert "another file" in kept.notes[1]
+    assert kept.source == tmp_path / "other.pt.safetensors"
     assert len(load_classifier(tmp_path / "other.safetensors").labels) == 5
+    # Nor is a second one.
+    kept.source.write_bytes((tmp_path / "mine.safetensors").read_bytes())
+    unconverted = open_classifier(other)
+    assert unconverted.source == other
+    assert "another file" in unconverted.notes[1]
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "model.", "module.model."])

@@ -195,14 +195,6 @@ def test_without_a_class_each_picture_moves_towards_what_it_shows(canvas: Robust
         assert (result[index] - alone[0]).abs().max() <= EXACT
 
 
-@pytest.mark.parametrize("factor", [2, 5])
-def test_picture_three_of_a_batch_is_the_picture_made_alone(tiny: RobustClassifier, factor: int) -> None:
-    images = pictures(4, 21, 30)
-    together = upsample(tiny, images, factor, FIRST, QUICK)
-    alone = upsample(tiny, images[3:], factor, FIRST, QUICK)
-    assert (together[3] - alone[0]).abs().max() <= EXACT
-
-
 def test_the_papers_method_is_held_by_its_ball_alone(canvas: RobustClassifier) -> None:
     images, factor = natural_noise(24, 24, [0, 1]), 4
     settings = UPSAMPLE_PAPER.with_values(steps=8, step_size=2.0)

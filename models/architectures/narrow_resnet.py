@@ -144,7 +144,8 @@ def build_narrow_resnet(classes: int, hyperparameters: Mapping[str, Any]) -> Nar
     if len(widths) != len(blocks):
         raise ArchitectureError(f"{len(widths)} widths but {len(blocks)} blocks")
     stem_stride = hyperparameters.get("stem_stride")
-    if stem_stride not in (1, 2):
+    # `true` in a header equals 1, and is no stride for torch.
+    if isinstance(stem_stride, bool) or stem_stride not in (1, 2):
         raise ArchitectureError(f"stem_stride is {stem_stride!r}, not 1 or 2")
     activation = hyperparameters.get("activation")
     if not isinstance(activation, str) or activation not in ACTIVATIONS:
@@ -160,7 +161,7 @@ def _integers(hyperparameters: Mapping[str, Any], key: str, low: int, high: int)
     if (
         not isinstance(values, (list, tuple))
         or not 1 <= len(values) <= 8
-        or not all(isinstance(value, int) and low <= value <= high for value in values)
+        or not all(type(value) is int and low <= value <= high for value in values)
     ):
         raise ArchitectureError(f"{key} is {values!r}, not a list of 1 to 8 numbers from {low} to {high}")
     return tuple(values)

@@ -41,7 +41,12 @@ def upsample_plan(input_size: int, height: int, width: int, factor: int, setting
 
     Of a consistent ascent every level is at the size of the result. The network sees it averaged down, by less from
     level to level, as far as there is detail to add; what is larger than its own size it sees in tiles.
+
+    Raises:
+        ValueError: the factor is not one of `FACTORS`.
     """
+    if factor not in FACTORS:
+        raise ValueError(f"The factor is {factor}; it must be from {FACTORS[0]} to {FACTORS[-1]}.")
     height, width = height * factor, width * factor
     if not settings.consistent:
         return plan_levels(whole(height, width, input_size), settings.ascent, DetailSettings(), input_size)
@@ -80,8 +85,6 @@ def upsample(
     Raises:
         ValueError: the factor is not one of `FACTORS`.
     """
-    if factor not in FACTORS:
-        raise ValueError(f"The factor is {factor}; it must be from {FACTORS[0]} to {FACTORS[-1]}.")
     height, width = images.shape[2:]
     plan = upsample_plan(classifier.input_size, height, width, factor, settings)
     weights = target_weights(classifier, mix, images)

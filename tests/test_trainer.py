@@ -1,0 +1,174 @@
+"""Adversarial training, step by step: the attack, the plan of a recipe, the trainer, accuracies."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
+
+from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
+from robust_synthesis.models.architectures import build_network
+from robust_synthesis.training import (
+    RECIPES,
+    Attack,
+    Progress,
+    RunPaths,
+    TrainingData,
+    read_data,
+)
+from robust_synthesis.training.attack import pgd_attack
+from robust_synthesis.training.data import Pictures
+from robust_synthesis.training.evaluation import accuracy
+from robust_synthesis.training.trainer import Trainer
+from tests.pictures_to_train_on import TINY, make_folder
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    return read_data(make_folder(tmp_path_factory.mktemp("data"), "red", "green"), TINY.input_size)
+
+
+@given(
+    norm=st.sampled_from(("l2", "linf")),
+    epsilon=st.floats(0.01, 5),
+    steps=st.integers(1, 3),
+    rel_step_size=st.floats(0.1, 2),
+    restarts=st.integers(1, 3),
+)
+def test_an_attack_stays_in_its_ball_and_is_a_picture(
+    tiny: RobustClassifier,
+    norm: Literal["l2", "linf"],
+    epsilon: float,
+    steps: int,
+    rel_step_size: float,
+    restarts: int,
+) -> None:
+    images = torch.rand(4, 3, 16, 20, generator=torch.Generator().manual_seed(steps))
+    attack = Attack(norm, epsilon, steps, rel_step_size, restarts)
+    found = pgd_attack(tiny, images, torch.tensor([0, 1, 2, 0]), attack)
+    change = (found - images).flatten(1)
+    length = change.norm(dim=1) if norm == "l2" else change.abs().amax(1)
+    assert length.max() <= epsilon * (1 + 1e-4) + 1e-6
+    assert found.min() >= 0
+    assert found.max() <= 1
+
+
+def test_classes_and_their_probabilities_are_attacked_alike(tiny: RobustClassifier) -> None:
+    images, classes = torch.rand(4, 3, 24, 24), torch.tensor([0, 1, 2, 0])
+    found = []
+    for targets in (classes, F.one_hot(classes, len(tiny.labels)).float()):
+        torch.manual_seed(0)
+        found.append(pgd_attack(tiny, images, targets, Attack("l2", 0.5, 3, 0.5, restarts=2)))
+    torch.testing.assert_close(*found)
+
+
+def test_an_attack_deceives_where_noise_does_not(canvas: RobustClassifier) -> None:
+    images = torch.rand(6, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    logits = canvas(images)
+    classes = logits.argmax(1)
+    before = F.cross_entropy(logits, classes)
+    found = canvas(pgd_attack(canvas, images, classes, Attack("l2", 4.0, 5, 0.4)))
+    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(1))
+    moved = (images + 4.0 * noise / noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1)).clamp(0, 1)
+    assert F.cross_entropy(found, classes) > before + 1
+    assert F.cross_entropy(canvas(moved), classes) < before + 0.1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"norm": "none"}, "its norm is l2 or linf"),
+        ({"epsilon": 0.0}, "must be a number above 0"),
+        ({"epsilon": float("nan")}, "must be a number above 0"),
+        ({"steps": 0}, "must be 1 or more"),
+        ({"restarts": 0}, "must be 1 or more"),
+        ({"rel_step_size": 0.0}, "must be above 0"),
+    ],
+)
+def test_an_impossible_attack_is_refused(wrong: dict[str, object], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(TINY.attack, **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_has_a_plan_for_any_number_of_pictures(name: str) -> None:
+    recipe = RECIPES[name]
+    assert recipe.summary
+    for count in (20, 300, 13_000, 1_000_000):
+        plan = recipe.plan(count)
+        network = build_network(plan.architecture, 2)
+        assert network(torch.zeros(1, 3, recipe.input_size, recipe.input_size)).shape == (1, 2)
+        assert 1 <= plan.epochs <= recipe.max_epochs
+        assert 1 <= plan.batch_size <= min(count, recipe.batch_size)
+        assert plan.steps == plan.epochs * plan.steps_per_epoch >= 1
+    assert recipe.plan(13_000).batch_size == recipe.batch_size
+    assert recipe.plan(13_000).learning_rate == recipe.learning_rate * recipe.batch_size / 128
+    assert recipe.plan(13_000, epochs=3).epochs == 3
+
+
+def test_few_pictures_start_from_a_bundled_classifier_without_cutmix(data: TrainingData) -> None:
+    recipe = replace(RECIPES["quick"], input_size=TINY.input_size)
+    few, many = recipe.plan(len(data.train), epochs=1), recipe.plan(13_000)
+    assert (few.cutmix_prob, few.pretrained) == (0.0, "canvas")
+    assert (many.cutmix_prob, many.pretrained) == (0.5, "")
+    ours = Trainer(data.train, data.labels, few, CPU).network.state_dict()
+    canvas = load_classifier(bundled_classifiers()["canvas"]).network.state_dict()
+    same = {name for name, tensor in canvas.items() if torch.equal(tensor, ours[name])}
+    assert {"conv1.weight", "layer1.0.conv1.weight", "layer3.0.conv2.weight", "layer3.0.bn2.running_mean"} <= same
+    assert not {"layer4.0.conv1.weight", "fc.weight"} & same
+
+
+def test_mixed_pictures_are_learned(data: TrainingData) -> None:
+    """Of a mixed picture the loss stays higher, and still falls."""
+    losses = []
+    for cutmix_prob in (0.0, 1.0):
+        plan = replace(TINY, small_data_cutmix_prob=cutmix_prob).plan(len(data.train), epochs=20)
+        trainer = Trainer(data.train, data.labels, plan, CPU)
+        losses.append([trainer.advance()[0] for _ in range(plan.steps)])
+    plain, mixed = (sum(loss[-10:]) / 10 for loss in losses)
+    assert plain < mixed < sum(losses[1][:3]) / 3
+
+
+def test_the_average_and_the_learning_rate_follow_their_schedules(data: TrainingData) -> None:
+    plan = TINY.plan(len(data.train))
+    trainer, resumed = (Trainer(data.train, data.labels, plan, CPU) for _ in range(2))
+    average = trainer.network.state_dict()["fc.weight"].clone()
+    for step in range(1, plan.steps + 1):
+        trainer.advance()
+        decay = min(TINY.ema_decay, step / (step + 10))
+        average = decay * average + (1 - decay) * trainer.network.state_dict()["fc.weight"]
+        resumed.restore(trainer.state(), step)
+        rates = [each.optimizer.param_groups[0]["lr"] / plan.learning_rate for each in (trainer, resumed)]
+        progress = step / plan.steps
+        falling = 0.5 + 0.5 * math.cos(math.pi * (progress - 0.1) / 0.9)
+        assert rates == pytest.approx([progress / 0.1 if progress < 0.1 else falling] * 2, abs=1e-12)
+        assert rates[0] == rates[1]
+    torch.testing.assert_close(trainer.averaged_network.state_dict()["fc.weight"], average)
+
+
+def test_a_stronger_attack_leaves_less(data: TrainingData, finished: tuple[RunPaths, list[Progress]]) -> None:
+    classifier = load_classifier(finished[0].result)
+    attacks = [
+        Attack("l2", epsilon, 10, 0.3, restarts)
+        for epsilon, restarts in ((0.01, 1), (1.5, 1), (1.5, 4), (20.0, 1), (1.5, 4))
+    ]
+    *found, again = [accuracy(classifier, data.train, attack) for attack in attacks]
+    assert found[0].clean == found[1].clean
+    assert [each.robust for each in found] == sorted((each.robust for each in found), reverse=True)
+    assert found[0].robust > found[-1].robust
+    assert again == found[2]
+
+
+def test_a_misclassified_picture_is_not_robust(tiny: RobustClassifier) -> None:
+    images = torch.randint(0, 256, (5, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    predicted = tiny(images.float() / 255).argmax(1)
+    found = accuracy(tiny, Pictures(images, (predicted + 1) % 3), Attack("l2", 0.1, 1, 1.0))
+    assert (found.clean, found.robust) == (0, 0)
