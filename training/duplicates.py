@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,12 +16,14 @@ from .pictures import Pictures
 
 HASH_SIDE, THUMBNAIL_SIDE = 8, 16
 MAX_BITS = 16
-"""Of 128 that differ. Copies as JPEG of quality 30 differ by 20 at most, different photos by some 40 or more."""
-MAX_DIFFERENCE = 0.25
-"""Between thumbnails (root mean square), in proportion to their contrast: what else has a near hash is above 0.3."""
+"""Of 128 that differ. 99 % of copies as JPEG of quality 30 differ by no more, different photos by some 40 or more."""
+MAX_DETAIL_DIFFERENCE = 0.15
+"""Between the details of thumbnails (root mean square), in proportion to their contrast."""
+MAX_LOCAL_DIFFERENCE = 12.0
+"""Of 255, at any place of the thumbnails: shapes on the same ground differ in few places, but there much."""
 MIN_CONTRAST = 2.0
-"""Standard deviation in a thumbnail, of 255: a plain area has no gradients to compare."""
-BLOCK, CACHED = 1024, 64
+"""Of the details, of 255: a plain area or a clear sky has nothing to be recognised by."""
+BLOCK, CACHED, PAIRS = 256, 64, 1024
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -43,7 +46,8 @@ def find_copies(pictures: Pictures, others: Pictures | None, check: Callable[[],
     """Find copies, so that without them each picture is there once, in one class, and is none of `others`.
 
     Near copies are found by their difference hashes (dHash, Neal Krawetz 2013, horizontal and vertical), and confirmed
-    by thumbnails. Mirrored, cropped or recoloured pictures are none.
+    by thumbnails, because drawn shapes on plain ground have near hashes, too. Mirrored, cropped or recoloured pictures
+    are none.
 
     Args:
         pictures: to be searched.
@@ -108,15 +112,26 @@ def _near_copies(looks: _Looks, classes: Tensor, known: int, check: Callable[[],
         second, first = (agreement >= looks.hashes.shape[1] - 2 * MAX_BITS).nonzero(as_tuple=True)
         second, first = block[second], before[first]
         second, first = second[first < second], first[first < second]
-        difference = (looks.thumbnails[second] - looks.thumbnails[first]).square().mean(1).sqrt()
-        same = difference < MAX_DIFFERENCE * torch.minimum(looks.contrasts[second], looks.contrasts[first])
-        for late, early in zip(second[same].tolist(), first[same].tolist(), strict=True):
-            if not compared[early]:
-                continue
-            copies[late], compared[late] = True, False
-            if early >= known and classes[early] != classes[late]:
-                copies[early] = True
+        # Few at once, because pictures of one kind may all have near hashes.
+        for late, early in zip(second.split(PAIRS), first.split(PAIRS), strict=True):
+            check()
+            left = compared[early]
+            for one, other in _same(looks, late[left], early[left]):
+                if not compared[other]:
+                    continue
+                copies[one], compared[one] = True, False
+                if other >= known and classes[other] != classes[one]:
+                    copies[other] = True
     return copies
+
+
+def _same(looks: _Looks, late: Tensor, early: Tensor) -> Iterator[tuple[int, int]]:
+    """Those of the pairs whose thumbnails are the same but for the noise of a lossy file."""
+    difference = looks.thumbnails[late] - looks.thumbnails[early]
+    local = difference.abs().mean(1).amax(1)
+    contrast = torch.minimum(looks.contrasts[late], looks.contrasts[early])
+    same = (local < MAX_LOCAL_DIFFERENCE) & (_contrast(difference) < MAX_DETAIL_DIFFERENCE * contrast)
+    return zip(late[same].tolist(), early[same].tolist(), strict=True)
 
 
 class _Looks(NamedTuple):
@@ -125,9 +140,9 @@ class _Looks(NamedTuple):
     hashes: Tensor
     """Bits as -1 and 1, `[N, 128]`."""
     thumbnails: Tensor
-    """`[N, 768]`, from 0 to 255."""
+    """`[N, 3, 256]`, from 0 to 255."""
     contrasts: Tensor
-    """Of the thumbnails, `[N]`."""
+    """Of the thumbnails' details, `[N]`."""
 
     def rows(self, rows: Tensor) -> _Looks:
         return _Looks(self.hashes[rows], self.thumbnails[rows], self.contrasts[rows])
@@ -141,12 +156,33 @@ def _looks(images: Tensor, check: Callable[[], None]) -> _Looks:
         if number % (BLOCK // CACHED) == 0:
             check()
         pixels = block.float()
-        colours = F.interpolate(pixels, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), mode="area")
+        thumbnails = F.interpolate(pixels, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), mode="area").flatten(2)
         across = _grey(pixels, HASH_SIDE, HASH_SIDE + 1).diff(dim=2).flatten(1)
         down = _grey(pixels, HASH_SIDE + 1, HASH_SIDE).diff(dim=1).flatten(1)
         bits = (torch.cat([across, down], 1) > 0).float() * 2 - 1
-        blocks.append(_Looks(bits, colours.flatten(1), colours.flatten(2).std(2).mean(1)))
+        blocks.append(_Looks(bits, thumbnails, _contrast(thumbnails)))
     return _joined(*blocks)
+
+
+def _contrast(thumbnails: Tensor) -> Tensor:
+    """The root mean square of the details: of what is left without brightness and smooth gradients.
+
+    Args:
+        thumbnails: `[N, 3, 256]`.
+
+    Returns:
+        `[N]`.
+    """
+    smooth = _smooth_basis()
+    return (thumbnails - thumbnails @ smooth @ smooth.T).flatten(1).square().mean(1).sqrt()
+
+
+@functools.cache
+def _smooth_basis() -> Tensor:
+    """An orthonormal basis of the polynomials of degree 2 in a thumbnail's coordinates, `[256, 6]`."""
+    line = torch.linspace(-1, 1, THUMBNAIL_SIDE)
+    y, x = (axis.flatten() for axis in torch.meshgrid(line, line, indexing="ij"))
+    return torch.linalg.qr(torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y], 1)).Q
 
 
 def _grey(pixels: Tensor, height: int, width: int) -> Tensor:
