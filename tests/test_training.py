@@ -25,11 +25,13 @@ from robust_synthesis.training import (
     RunPaths,
     TrainingData,
     TrainingRecord,
+    keeps_near_copies,
     read_data,
     train,
 )
 from robust_synthesis.training.card import write_card
 from robust_synthesis.training.saved_state import read_state, write_state
+from tests.picture_makers import make_scenes, saved_again, scene
 from tests.pictures_to_train_on import TINY, make_folder
 from tools.paths import ROOT
 
@@ -219,6 +221,32 @@ def test_a_finished_run_is_loaded_and_another_never_replaced(data: TrainingData,
     with pytest.raises(RunExistsError, match="There is a classifier at"):
         run(data, paths)
     assert paths.result.stat().st_mtime_ns == before
+
+
+def test_a_run_of_an_earlier_version_resumes_with_its_near_copies(paths: RunPaths, tmp_path: Path) -> None:
+    for number, label in enumerate(("red", "green")):
+        make_scenes(tmp_path / "data" / label, 12, 100 * number)
+        saved_again(scene(100 * number)).save(tmp_path / "data" / label / "again.png")
+    with_copies = read_data(tmp_path / "data", TINY.input_size, keep_near_copies=True)
+    assert (len(with_copies.train) + len(with_copies.validation), with_copies.left_out.near_copies) == (26, ())
+    run(with_copies, paths, stop_after=1)
+    state = read_state(paths.state)
+    assert state is not None
+    # As earlier versions wrote it.
+    identity = {key: state.identity[key] for key in ("recipe", "epochs", "data")}
+    write_state(paths.state, replace(state, identity=identity))
+    assert keeps_near_copies(paths)
+    data = read_data(tmp_path / "data", TINY.input_size, keep_near_copies=keeps_near_copies(paths))
+    first: list[int] = []
+    train(data, TINY, paths, INFO, CPU, report=lambda progress: first.append(progress.step))
+    assert first[0] == 2
+    # New runs leave them out.
+    other = RunPaths(tmp_path / "new.safetensors", tmp_path / "new-training")
+    assert not keeps_near_copies(other)
+    new = read_data(tmp_path / "data", TINY.input_size)
+    assert new.left_out.near_copies == ("green/again.png", "red/again.png")
+    with pytest.raises(RunExistsError, match="other pictures or settings"):
+        run(new, paths)
 
 
 def test_a_damaged_state_is_refused(data: TrainingData, paths: RunPaths) -> None:

@@ -17,3 +17,4 @@ from .record import Evaluation as Evaluation
 from .record import TrainingRecord as TrainingRecord
 from .run import train as train
 from .samples import generate_samples as generate_samples
+from .saved_state import keeps_near_copies as keeps_near_copies

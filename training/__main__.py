@@ -16,7 +16,18 @@ from pathlib import Path
 
 import torch
 
-from . import RECIPES, CardInfo, Progress, Recipe, RunError, RunPaths, TrainingRecord, read_data, train
+from . import (
+    RECIPES,
+    CardInfo,
+    Progress,
+    Recipe,
+    RunError,
+    RunPaths,
+    TrainingRecord,
+    keeps_near_copies,
+    read_data,
+    train,
+)
 
 PRINT_SECONDS = 15.0
 
@@ -33,7 +44,8 @@ def main() -> int:
         name = out.name.removesuffix(".safetensors")
         paths = RunPaths(out.with_name(f"{name}.safetensors"), out.with_name(f"{name}-training"))
         info = CardInfo(arguments.title or name, arguments.about_data or f"'{arguments.data.name}'", arguments.licence)
-        data = read_data(arguments.data, recipe.input_size, _ReadingReporter(stop))
+        near = keeps_near_copies(paths)
+        data = read_data(arguments.data, recipe.input_size, _ReadingReporter(stop), near)
         counts = f"{len(data.train)} training and {len(data.validation)} validation pictures"
         print(f"\n{len(data.labels)} classes, {counts}")
         print(data.left_out, end="\n" if str(data.left_out) else "")

@@ -40,6 +40,8 @@ class TrainingData:
     test: Pictures | None
     """For the final figures only; None without a folder `test`."""
     left_out: LeftOut
+    keeps_near_copies: bool = False
+    """See `read_data`."""
 
     @property
     def digest(self) -> str:
@@ -51,7 +53,9 @@ class TrainingData:
         return hashed.hexdigest()
 
 
-def read_data(source: Path, size: int, report: ReadReport | None = None) -> TrainingData:
+def read_data(
+    source: Path, size: int, report: ReadReport | None = None, keep_near_copies: bool = False
+) -> TrainingData:
     """Read the pictures of a folder of class folders.
 
     Pictures are cropped to their middle square and resized to `size` by Lanczos; transparency is flattened onto white;
@@ -63,6 +67,8 @@ def read_data(source: Path, size: int, report: ReadReport | None = None) -> Trai
             test with the class folders in each, see `find_folders`.
         size: height and width of a picture, in pixels.
         report: see `ReadReport`.
+        keep_near_copies: only copies with the same pixels are left out, for runs that began so, see
+            `saved_state.keeps_near_copies`.
 
     Raises:
         DataError: there is no such folder, or it does not hold two or more classes with enough pictures each.
@@ -85,7 +91,7 @@ def read_data(source: Path, size: int, report: ReadReport | None = None) -> Trai
                 f"{listed(reader.unreadable)}."
             )
         if name != "test":
-            copies = find_copies(pictures, _joined(aside), reader.check)
+            copies = find_copies(pictures, _joined(aside), reader.check, exact_only=keep_near_copies)
             pictures = pictures[copies.kept]
             left_out = replace(
                 left_out,
@@ -100,7 +106,7 @@ def read_data(source: Path, size: int, report: ReadReport | None = None) -> Trai
     train, validation = _with_validation(kept, len(labels))
     if "validation" in kept:
         left_out = replace(left_out, unmeasured=len(kept["validation"]) - len(validation))
-    return TrainingData(labels, train, validation, kept.get("test"), left_out)
+    return TrainingData(labels, train, validation, kept.get("test"), left_out, keep_near_copies)
 
 
 def _marked(names: Sequence[str], marks: Tensor) -> list[str]:

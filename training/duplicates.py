@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from .pictures import Pictures
 HASH_SIDE, THUMBNAIL_SIDE = 8, 16
 MAX_BITS = 16
 """Of 128 that differ. 99 % of copies as JPEG of quality 30 differ by no more, different photos by some 40 or more."""
+MIN_STEP = 1.0
+"""Of 255, from one place of a hash to the next: the noise of a lossy file on plain paper is below."""
 MAX_DETAIL_DIFFERENCE = 0.15
 """Between the details of thumbnails (root mean square), in proportion to their contrast."""
 MAX_LOCAL_DIFFERENCE = 12.0
@@ -42,7 +43,9 @@ class Copies:
         return ~(self.exact | self.near)
 
 
-def find_copies(pictures: Pictures, others: Pictures | None, check: Callable[[], None] = lambda: None) -> Copies:
+def find_copies(
+    pictures: Pictures, others: Pictures | None, check: Callable[[], None] = lambda: None, exact_only: bool = False
+) -> Copies:
     """Find copies, so that without them each picture is there once, in one class, and is none of `others`.
 
     Near copies are found by their difference hashes (dHash, Neal Krawetz 2013, horizontal and vertical), and confirmed
@@ -53,9 +56,12 @@ def find_copies(pictures: Pictures, others: Pictures | None, check: Callable[[],
         pictures: to be searched.
         others: that count as known, in no class.
         check: called now and then; may raise to stop.
+        exact_only: near copies are not looked for.
     """
     digests = [_digest(image) for image in pictures.images]
     exact = _exact_copies(digests, pictures.classes, set() if others is None else {*map(_digest, others.images)})
+    if exact_only:
+        return Copies(exact, torch.zeros_like(exact))
     known = 0 if others is None else len(others)
     looks = _looks(pictures.images, check)
     if others is not None:
@@ -128,7 +134,7 @@ def _near_copies(looks: _Looks, classes: Tensor, known: int, check: Callable[[],
 def _same(looks: _Looks, late: Tensor, early: Tensor) -> Iterator[tuple[int, int]]:
     """Those of the pairs whose thumbnails are the same but for the noise of a lossy file."""
     difference = looks.thumbnails[late] - looks.thumbnails[early]
-    local = difference.abs().mean(1).amax(1)
+    local = difference.abs().mean(1).amax((1, 2))
     contrast = torch.minimum(looks.contrasts[late], looks.contrasts[early])
     same = (local < MAX_LOCAL_DIFFERENCE) & (_contrast(difference) < MAX_DETAIL_DIFFERENCE * contrast)
     return zip(late[same].tolist(), early[same].tolist(), strict=True)
@@ -140,7 +146,7 @@ class _Looks(NamedTuple):
     hashes: Tensor
     """Bits as -1 and 1, `[N, 128]`."""
     thumbnails: Tensor
-    """`[N, 3, 256]`, from 0 to 255."""
+    """`[N, 3, 16, 16]`, from 0 to 255."""
     contrasts: Tensor
     """Of the thumbnails' details, `[N]`."""
 
@@ -156,33 +162,26 @@ def _looks(images: Tensor, check: Callable[[], None]) -> _Looks:
         if number % (BLOCK // CACHED) == 0:
             check()
         pixels = block.float()
-        thumbnails = F.interpolate(pixels, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), mode="area").flatten(2)
+        thumbnails = F.interpolate(pixels, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), mode="area")
         across = _grey(pixels, HASH_SIDE, HASH_SIDE + 1).diff(dim=2).flatten(1)
         down = _grey(pixels, HASH_SIDE + 1, HASH_SIDE).diff(dim=1).flatten(1)
-        bits = (torch.cat([across, down], 1) > 0).float() * 2 - 1
+        bits = (torch.cat([across, down], 1) > MIN_STEP).float() * 2 - 1
         blocks.append(_Looks(bits, thumbnails, _contrast(thumbnails)))
     return _joined(*blocks)
 
 
 def _contrast(thumbnails: Tensor) -> Tensor:
-    """The root mean square of the details: of what is left without brightness and smooth gradients.
+    """The root mean square of what is left without the means of rows and columns: a clear sky has nothing left.
 
     Args:
-        thumbnails: `[N, 3, 256]`.
+        thumbnails: `[N, 3, 16, 16]`.
 
     Returns:
         `[N]`.
     """
-    smooth = _smooth_basis()
-    return (thumbnails - thumbnails @ smooth @ smooth.T).flatten(1).square().mean(1).sqrt()
-
-
-@functools.cache
-def _smooth_basis() -> Tensor:
-    """An orthonormal basis of the polynomials of degree 2 in a thumbnail's coordinates, `[256, 6]`."""
-    line = torch.linspace(-1, 1, THUMBNAIL_SIDE)
-    y, x = (axis.flatten() for axis in torch.meshgrid(line, line, indexing="ij"))
-    return torch.linalg.qr(torch.stack([torch.ones_like(x), x, y, x * x, x * y, y * y], 1)).Q
+    rows, columns = thumbnails.mean(3, keepdim=True), thumbnails.mean(2, keepdim=True)
+    details = thumbnails - rows - columns + rows.mean(2, keepdim=True)
+    return details.flatten(1).square().mean(1).sqrt()
 
 
 def _grey(pixels: Tensor, height: int, width: int) -> Tensor:

@@ -21,7 +21,7 @@ from .progress import Progress, Report
 from .recipes import Recipe, TrainingPlan
 from .results import Results, logged_if_unwritable
 from .samples import generate_samples
-from .saved_state import SavedState, find_state, write_state
+from .saved_state import NEAR_COPIES, SavedState, find_state, write_state
 from .seeds import fit_all_seeds
 from .trainer import Trainer
 
@@ -83,7 +83,12 @@ def train(
 
 
 def _identity(plan: TrainingPlan, data: TrainingData) -> dict[str, Any]:
-    return {"recipe": _as_json(asdict(plan.recipe)), "epochs": plan.epochs, "data": data.digest}
+    return {
+        "recipe": _as_json(asdict(plan.recipe)),
+        "epochs": plan.epochs,
+        "data": data.digest,
+        NEAR_COPIES: data.keeps_near_copies,
+    }
 
 
 def _as_json(value: Any) -> Any:
