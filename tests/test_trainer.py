@@ -17,8 +17,6 @@ from robust_synthesis.models.architectures import build_network
 from robust_synthesis.training import (
     RECIPES,
     Attack,
-    Progress,
-    RunPaths,
     TrainingData,
     read_data,
 )
@@ -152,19 +150,6 @@ def test_the_average_and_the_learning_rate_follow_their_schedules(data: Training
         assert rates == pytest.approx([progress / 0.1 if progress < 0.1 else falling] * 2, abs=1e-12)
         assert rates[0] == rates[1]
     torch.testing.assert_close(trainer.averaged_network.state_dict()["fc.weight"], average)
-
-
-def test_a_stronger_attack_leaves_less(data: TrainingData, finished: tuple[RunPaths, list[Progress]]) -> None:
-    classifier = load_classifier(finished[0].result)
-    attacks = [
-        Attack("l2", epsilon, 10, 0.3, restarts)
-        for epsilon, restarts in ((0.01, 1), (1.5, 1), (1.5, 4), (20.0, 1), (1.5, 4))
-    ]
-    *found, again = [accuracy(classifier, data.train, attack) for attack in attacks]
-    assert found[0].clean == found[1].clean
-    assert [each.robust for each in found] == sorted((each.robust for each in found), reverse=True)
-    assert found[0].robust > found[-1].robust
-    assert again == found[2]
 
 
 def test_a_misclassified_picture_is_not_robust(tiny: RobustClassifier) -> None:

@@ -30,6 +30,7 @@ from robust_synthesis.training import (
     train,
 )
 from robust_synthesis.training.card import write_card
+from robust_synthesis.training.evaluation import accuracy
 from robust_synthesis.training.saved_state import read_state, write_state
 from tests.picture_makers import make_scenes, saved_again, scene
 from tests.pictures_to_train_on import TINY, make_folder
@@ -357,3 +358,16 @@ def test_the_command_names_what_is_wrong(
     assert words in result.stderr
     assert "Traceback" not in result.stderr
     assert not list(tmp_path.glob("x*"))
+
+
+def test_a_stronger_attack_leaves_less(data: TrainingData, finished: tuple[RunPaths, list[Progress]]) -> None:
+    classifier = load_classifier(finished[0].result)
+    attacks = [
+        Attack("l2", epsilon, 10, 0.3, restarts)
+        for epsilon, restarts in ((0.01, 1), (1.5, 1), (1.5, 4), (20.0, 1), (1.5, 4))
+    ]
+    *found, again = [accuracy(classifier, data.train, attack) for attack in attacks]
+    assert found[0].clean == found[1].clean
+    assert [each.robust for each in found] == sorted((each.robust for each in found), reverse=True)
+    assert found[0].robust > found[-1].robust
+    assert again == found[2]
