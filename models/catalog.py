@@ -90,14 +90,22 @@ def user_classifiers(folders: Iterable[Path]) -> dict[str, Path]:
 
     The first folder wins where two have the same name. Folders that do not exist are skipped, because a user without
     own classifiers has none. Names that begin with a dot are skipped, because unfinished downloads and conversions
-    are in such folders.
+    are in such folders. Links are followed, except one to a folder that it lies in.
     """
     found: dict[str, Path] = {}
     for folder in folders:
         paths: list[Path] = []
+        # The folders that each folder lies in, itself included; a link can lead into one of them.
+        above: dict[Path, frozenset[str]] = {}
         for parent, below, names in os.walk(folder, followlinks=True):
-            below[:] = [name for name in below if not name.startswith(".")]
-            paths += [Path(parent, name) for name in names if not name.startswith(".")]
+            place = Path(parent)
+            above[place] = above.get(place.parent, frozenset()) | {os.path.realpath(place)}
+            below[:] = [
+                name
+                for name in below
+                if not name.startswith(".") and os.path.realpath(place / name) not in above[place]
+            ]
+            paths += [place / name for name in names if not name.startswith(".")]
         for path in sorted(paths):
             # is_file is false for a broken link.
             if path.suffix.lower() in EXTENSIONS and path.is_file():

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .catalog import Choice, find
-from .conversion import conversion_of
-from .format import read_card
+from .conversion import read_any_card
+from .label_file import SideFileError
 from .labels import known_labels
 from .names import label_names
 
@@ -20,12 +20,15 @@ def class_list(name: str, folders: Iterable[Path]) -> tuple[list[list[str]], str
         choice = find(name, folders)
     except LookupError as error:
         return [], str(error.args[0])
-    labels = _labels(choice)
+    try:
+        labels = _labels(choice)
+    except SideFileError as error:
+        return [], str(error)
     return [label_names(label) for label in labels], "" if labels else NOT_YET
 
 
 def _labels(choice: Choice) -> tuple[str, ...]:
-    card = choice.path and (read_card(choice.path) or read_card(conversion_of(choice.path)))
+    card = choice.path and read_any_card(choice.path)
     if card:
         return card.labels
     return known_labels(choice.hub.labels) if choice.hub else ()

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from .architectures import ArchitectureError, build_network
 from .classifier import PIXEL_LIMIT, ClassifierCard, ClassSeeds, RobustClassifier
+from .files import is_file
 from .state_dict import CheckpointError, assign_weights, checked_float32, shape_mismatches, shapes_of, weights
 
 FORMAT = 1
@@ -50,7 +51,7 @@ def load_classifier(path: Path) -> RobustClassifier:
 
 def read_card(path: Path) -> ClassifierCard | None:
     """Read the description in a file of this format without its tensors; None for any other file."""
-    if not path.is_file() or not _is_safetensors(path):
+    if not is_file(path) or not _is_safetensors(path):
         return None
     try:
         with safe_open(path, framework="pt") as file:

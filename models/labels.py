@@ -6,11 +6,13 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from .names import label_names
+from .files import is_file
+from .label_file import LabelsError as LabelsError
+from .label_file import read_labels as read_labels
+from .sidecar import files_beside, read_sidecar
 
 KNOWN = Path(__file__).parent / "labels"
-OWN = "labels.txt"
-MAX_BYTES = 1_000_000
+SHARED = ("labels.txt", "labels.json")
 DATA_SETS = {
     "imagenet": "ImageNet's 1000 class names",
     "cifar10": "CIFAR-10's class names",
@@ -20,15 +22,12 @@ DATA_SETS = {
 PAIRS = {"horse2zebra": "h2z", "apple2orange": "a2o", "summer2winter": "s2w"}
 
 
-class LabelsError(ValueError):
-    """A list of class names that does not fit its classifier or cannot be read; the message names the file."""
-
-
 def labels_of(file: Path, classes: int, label_lists: Mapping[int, str]) -> tuple[tuple[str, ...], str]:
     """Find the class names of a classifier whose file has none.
 
-    Looks for `<name>.txt` beside the file, then for `labels.txt` in its folder (ignored where it has another number of
-    classes: it may belong to another file), then for a data set known by the number of classes.
+    Looks for `<name>.txt` beside the file, then in its sidecar, then for `labels.txt` or `labels.json` in its folder
+    (ignored where it has another number of classes: it may belong to another file), then for a data set known by the
+    number of classes.
 
     Args:
         file: the classifier's.
@@ -39,11 +38,11 @@ def labels_of(file: Path, classes: int, label_lists: Mapping[int, str]) -> tuple
         For each class its name, then further names after commas; and the source of the names, as a phrase.
 
     Raises:
-        LabelsError: `<name>.txt` has another number of names, or a list is not text.
+        SideFileError: `<name>.txt` or the sidecar has another number of names, or a list cannot be read.
     """
     own = own_labels(file, classes)
     if own is not None:
-        return read_labels(own), f"the class names of {own.name}"
+        return own[0], f"the class names of {own[1]}"
     if classes in label_lists:
         known = label_lists[classes]
         return known_labels(known), DATA_SETS[known]
@@ -56,45 +55,40 @@ def labels_of(file: Path, classes: int, label_lists: Mapping[int, str]) -> tuple
     return numbered, f"no class names (put a {file.stem}.txt beside it, a line for each of its {classes} classes)"
 
 
-def own_labels(file: Path, classes: int) -> Path | None:
-    """Find a user's list of class names for a classifier file.
+def own_labels(file: Path, classes: int) -> tuple[tuple[str, ...], str] | None:
+    """Read a user's list of class names for a classifier file, and the name of the list's file; None if there is none.
 
     Raises:
-        LabelsError: the list named after the classifier has another number of names, or a list is not text.
+        SideFileError: the list named after the classifier has another number of names, or a list cannot be read.
     """
-    named, shared = file.with_suffix(".txt"), file.with_name(OWN)
-    if named.is_file():
-        count = len(read_labels(named))
-        if count != classes:
-            raise LabelsError(
-                f"{named.name} has {count} lines, and {file.name} has {classes} classes. Write one line for each "
-                "class, in the order of the logits."
-            )
-        return named
-    if shared.is_file() and len(read_labels(shared)) == classes:
-        return shared
+    for path in files_beside(file, ".txt"):
+        if is_file(path):
+            return fitting(read_labels(path), path, file, classes)
+    sidecar = read_sidecar(file)
+    if sidecar and sidecar.labels:
+        return fitting(sidecar.labels, sidecar.path, file, classes)
+    for name in SHARED:
+        path = file.with_name(name)
+        if is_file(path) and len(labels := read_labels(path)) == classes:
+            return labels, name
     return None
+
+
+def fitting(labels: tuple[str, ...], path: Path, file: Path, classes: int) -> tuple[tuple[str, ...], str]:
+    """Class names, and the name of their file.
+
+    Raises:
+        LabelsError: there are more or fewer of them than classes.
+    """
+    if len(labels) != classes:
+        names = "1 class name" if len(labels) == 1 else f"{len(labels)} class names"
+        raise LabelsError(
+            f"{path.name} has {names}, and {file.name} has {classes} classes. Write one name for each class, in the "
+            "order of the logits."
+        )
+    return labels, path.name
 
 
 def known_labels(name: str) -> tuple[str, ...]:
     """Read the class names of a known data set, by the name of its file in `labels/`."""
     return read_labels(KNOWN / f"{name}.txt")
-
-
-def read_labels(path: Path) -> tuple[str, ...]:
-    """Read a list of class names, one class a line; empty lines at the end are ignored.
-
-    Raises:
-        LabelsError: it is not UTF-8 text, has an empty line between others, or is too large.
-    """
-    if path.stat().st_size > MAX_BYTES:
-        raise LabelsError(f"{path.name} is too large for a list of class names.")
-    try:
-        text = path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise LabelsError(f"{path.name} is not a text file in UTF-8: save it as one.") from error
-    lines = [line.strip() for line in text.rstrip().splitlines()]
-    for number, line in enumerate(lines, 1):
-        if not label_names(line)[0]:
-            raise LabelsError(f"Line {number} of {path.name} has no class name.")
-    return tuple(lines)

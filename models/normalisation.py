@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -31,6 +31,7 @@ EPSILON = 1e-5
 LARGEST_OF_UNIT = 2.0
 """Statistics of images in [0, 1] are below this; larger ones are of images from 0 to 255."""
 CHANNELS = 3
+REMEDY = "give its own in the advanced inputs of Load Robust Classifier, or in a sidecar (see the node's help)."
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,20 @@ def sentence(normalisation: Normalisation) -> str:
     return f"Its colours are normalised with its own mean {mean} and std {std} (from {names}{scale})."
 
 
-def assumption(mean: Triple, std: Triple, unread: list[str]) -> str:
-    """Say which statistics were assumed, for the user."""
+def assumption(mean: Triple | None = None, std: Triple | None = None, unread: Sequence[str] = ()) -> str:
+    """Say which statistics were assumed, for the user.
+
+    Args:
+        mean: the assumed mean; None if it is known.
+        std: the assumed std; None if it is known.
+        unread: names of tensors that may be statistics in a form that is not known.
+    """
     hint = f" (it has {', '.join(unread[:3])}, in no form that is known)" if unread else ""
+    assumed = {name: values for name, values in (("mean", mean), ("std", std)) if values}
+    numbers = ", ".join(f"{name} {_listed(values)}" for name, values in assumed.items())
     return (
-        f"It has no mean and std for its colours{hint}. Those that are usual for such networks were assumed: mean "
-        f"{_listed(mean)}, std {_listed(std)}. If it was trained with others, its classes and pictures come out wrong."
+        f"The file has no {' and '.join(assumed)} for its colours{hint}. What is usual for such networks was assumed: "
+        f"{numbers}. If it was trained with others, its classes and pictures come out wrong: {REMEDY}"
     )
 
 

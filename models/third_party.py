@@ -10,7 +10,8 @@ import torch
 
 from . import normalisation
 from .classifier import ClassifierCard, RobustClassifier
-from .labels import LabelsError, labels_of
+from .label_file import SideFileError
+from .labels import labels_of
 from .recognition import Recognised, recognise
 from .safe_load import load_tensors
 from .state_dict import CheckpointError, assign_weights, checked_float32
@@ -44,7 +45,7 @@ def read_third_party(path: Path, about: Mapping[str, Any] | None = None) -> tupl
             raise CheckpointError(f"{path.name} is refused: its tensor {name} claims more numbers than the file holds.")
     try:
         labels, source = labels_of(path, classes, architecture.label_lists)
-    except LabelsError as error:
+    except SideFileError as error:
         raise CheckpointError(str(error)) from error
     own = set(recognised.origins.values())
     beside = {name: tensor for name, tensor in found.items() if name not in own}

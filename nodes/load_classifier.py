@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from comfy_api.latest import io
 
-from .comfy.classifiers import classifier_choice, classifier_choices, load
+from ..models.sidecar import SidecarError, data_config
+from .comfy.classifiers import classifier_choice, classifier_choices, classifier_version, load
 from .sockets import CATEGORY, RobustClassifierSocket
 
 
@@ -39,7 +38,33 @@ class RobustLoadClassifier(io.ComfyNode):
                     "in ComfyUI/models/robust_classifiers (press R to see new ones). Then ImageNet classifiers with "
                     "1000 classes on the Hugging Face Hub, of which the one you choose is downloaded when you press "
                     "Run; start with resnet50_l2_eps3 (205 MB).",
-                )
+                ),
+                io.Int.Input(
+                    "input_size",
+                    default=0,
+                    min=0,
+                    max=4096,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Height and width, in pixels, of the pictures that the classifier was trained on, if its "
+                    "file does not say so: 32 for CIFAR, 224 for ImageNet. 0: the file's own.",
+                ),
+                io.String.Input(
+                    "mean",
+                    default="",
+                    optional=True,
+                    advanced=True,
+                    tooltip="The mean of red, green and blue that was subtracted from pictures in its training, for "
+                    "pixel values from 0 to 1, as 0.485, 0.456, 0.406. Empty: the file's own.",
+                ),
+                io.String.Input(
+                    "std",
+                    default="",
+                    optional=True,
+                    advanced=True,
+                    tooltip="The standard deviation by which they were divided then, as 0.229, 0.224, 0.225. "
+                    "Empty: the file's own.",
+                ),
             ],
             outputs=[
                 RobustClassifierSocket.Output(
@@ -49,25 +74,30 @@ class RobustLoadClassifier(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, classifier: str | None = None) -> bool | str:
-        # None is a name that another node will give. A name that is no longer listed may still be found: a pickle
+    def validate_inputs(
+        cls,
+        classifier: str | None = None,
+        input_size: int | None = None,
+        mean: str | None = None,
+        std: str | None = None,
+    ) -> bool | str:
+        # None is a value that another node will give. A name that is no longer listed may still be found: a pickle
         # that was deleted after its conversion.
         try:
             if classifier is not None:
                 classifier_choice(classifier)
+            data_config(input_size or 0, mean or "", std or "")
         except LookupError as error:
             return str(error.args[0])
+        except SidecarError as error:
+            return str(error)
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, classifier: str) -> Any:
-        choice = classifier_choices().get(classifier)
-        # What comes from the Hub is what its hash says, before and after it was downloaded.
-        if choice is None or choice.path is None or choice.hub:
-            return classifier
-        # A user's file may be replaced by another of the same name.
-        return classifier, choice.path.stat().st_mtime_ns, choice.path.stat().st_size
+    def fingerprint_inputs(cls, classifier: str, **others: object) -> object:
+        # A user's file may be replaced by another of the same name, and the files beside it may change.
+        return classifier_version(classifier), others
 
     @classmethod
-    def execute(cls, classifier: str) -> io.NodeOutput:
-        return io.NodeOutput(load(classifier_choice(classifier)))
+    def execute(cls, classifier: str, input_size: int = 0, mean: str = "", std: str = "") -> io.NodeOutput:
+        return io.NodeOutput(load(classifier_choice(classifier), data_config(input_size, mean, std)))

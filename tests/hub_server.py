@@ -57,6 +57,10 @@ class Faults:
     """The Hub gives this as the file's SHA-256."""
     small: bool = False
     """The file is a small one: the Hub sends it itself, and has Git's hash of it alone."""
+    refuses_tokens: int | None = None
+    """Whoever sends an access token gets this status, as with an expired one; the file is public."""
+    bare: bool = False
+    """It is a mirror that sends files itself, in chunks, without the Hub's headers and without Content-Length."""
 
 
 @dataclass
@@ -101,7 +105,8 @@ class HubServer(contextlib.AbstractContextManager["HubServer"]):
     @property
     def downloads(self) -> list[Request]:
         """The requests for a file's content."""
-        return [r for r in self.requests if r.method == "GET" and urlsplit(r.path).path.startswith("/content/")]
+        place = f"/{REPOSITORY}/resolve/" if self.faults.bare else "/content/"
+        return [r for r in self.requests if r.method == "GET" and urlsplit(r.path).path.startswith(place)]
 
     def go_on(self) -> None:
         """End `faults.hold` and `faults.silent`."""
@@ -142,12 +147,16 @@ class _Handler(BaseHTTPRequestHandler):
         name = path.rpartition("/")[2]
         if path == f"/content/{name}" and name in hub.files:
             self._send_content(hub.files[name])
+        elif hub.faults.refuses_tokens is not None and headers["Authorization"] is not None:
+            self._send_error(hub.faults.refuses_tokens)
         elif hub.token is not None and headers["Authorization"] != f"Bearer {hub.token}":
             self._send_error(401)
         elif hub.faults.status is not None:
             self._send_error(hub.faults.status)
         elif path != f"/{REPOSITORY}/resolve/{COMMIT}/{name}" or name not in hub.files:
             self._send_error(404)
+        elif hub.faults.bare:
+            self._send_content(hub.files[name])
         elif hub.faults.stranger:
             self._send(200, PAGE)
         elif hub.faults.small:
@@ -183,10 +192,17 @@ class _Handler(BaseHTTPRequestHandler):
         if asked:
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
         self._head(206 if asked else 200, len(content) - start, headers)
+        if self.command == "HEAD":
+            return None
         with contextlib.suppress(ConnectionError):
             for block in self._blocks(content, start):
-                self.wfile.write(block)
+                self._write(block)
+            if faults.bare and not self.close_connection:
+                self._write(b"")
         return None
+
+    def _write(self, block: bytes) -> None:
+        self.wfile.write(b"%x\r\n%s\r\n" % (len(block), block) if self.server.hub.faults.bare else block)
 
     def _send(self, status: int, body: bytes, **headers: str) -> None:
         self._head(status, len(body), headers)
@@ -195,7 +211,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _head(self, status: int, length: int, headers: Mapping[str, str]) -> None:
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(length)}.items():
+        size = {"Transfer-Encoding": "chunked"} if self.server.hub.faults.bare else {"Content-Length": str(length)}
+        if self.server.hub.faults.bare:
+            headers = {name: value for name, value in headers.items() if name not in ("ETag", "Content-Range")}
+        for name, value in {**headers, **size}.items():
             self.send_header(name, value)
         self.end_headers()
 

@@ -72,6 +72,20 @@ def test_links_to_other_places_are_followed(tmp_path: Path) -> None:
     assert list(user_classifiers([mine])) == ["file.ckpt", "folder/x.ckpt"]
 
 
+def test_a_link_to_a_folder_that_it_lies_in_lists_nothing_twice(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    put(mine / "x.ckpt")
+    put(mine / "sub" / "y.ckpt")
+    (mine / "again").symlink_to(mine)
+    (mine / "sub" / "up").symlink_to(mine)
+    (mine / "sub" / "everything").symlink_to(tmp_path)
+    # Two folders that link to each other are listed in each other, once.
+    put(mine / "z" / "z.ckpt")
+    (mine / "z" / "sub").symlink_to(mine / "sub")
+    (mine / "sub" / "z").symlink_to(mine / "z")
+    assert list(user_classifiers([mine])) == ["sub/y.ckpt", "sub/z/z.ckpt", "x.ckpt", "z/sub/y.ckpt", "z/z.ckpt"]
+
+
 def test_the_first_of_two_folders_has_a_name(tmp_path: Path) -> None:
     first = put(tmp_path / "first" / "x.pt")
     put(tmp_path / "second" / "x.pt")

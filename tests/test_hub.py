@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import inspect
-import json
 import os
-import random
+import re
 import shutil
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,112 +17,27 @@ import pytest
 from huggingface_hub import constants, file_download
 
 from robust_synthesis.models.catalog import HubFile
-from robust_synthesis.models.hub import STAGING, DownloadError, download
-from tests.hub_server import COMMIT, REPOSITORY, Faults, HubServer
-from tools.paths import ROOT
-
-NAME = "resnet18_l2_eps3.ckpt"
-CONTENT = b"PK\x03\x04" + random.Random(1).randbytes(4_000_000)
-SHA256 = hashlib.sha256(CONTENT).hexdigest()
-FILE = HubFile(
-    repository=REPOSITORY,
-    revision=COMMIT,
-    filename=NAME,
-    title="ResNet-18",
-    architecture="resnet18",
-    norm="l2",
-    epsilon=3,
-    clean_accuracy=0.5,
-    megabytes=4,
-    licence="MIT",
-    labels="imagenet",
-    data="ImageNet",
-    input_size=224,
-    sha256=SHA256,
-)
-UNKNOWN = dataclasses.replace(FILE, sha256=None)
-"""The catalogue has no SHA-256 of this one, so the Hub's is used."""
-
-CHILD = """
-import json, sys, types
-# The real __init__ modules import torch, which takes seconds.
-for name, path in (("robust_synthesis", sys.argv[1]), ("robust_synthesis.models", sys.argv[1] + "/models")):
-    sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = [path]
-from pathlib import Path
-from robust_synthesis.models.catalog import HubFile
 from robust_synthesis.models.hub import DownloadError, download
-def report(done, total):
-    if done > 0.4 * total:
-        print("half", flush=True)
-try:
-    print(download(HubFile(**json.loads(sys.argv[2])), Path(sys.argv[3]), report))
-except DownloadError as error:
-    sys.exit(str(error))
-"""
-
-
-class Cancelled(BaseException):
-    """Not an Exception, like ComfyUI's own."""
+from tests.hub_downloads import (
+    CONTENT,
+    FILE,
+    NAME,
+    UNKNOWN,
+    Cancelled,
+    cancel_at,
+    child,
+    fails,
+    ignore,
+    local_hub,
+    parts,
+)
+from tests.hub_server import COMMIT, REPOSITORY, Faults, HubServer
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
-    """A local Hub, and the client configured for it as HF_ENDPOINT would on import."""
-    with HubServer({NAME: CONTENT}) as server:
-        template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "ENDPOINT", server.url)
-        # Older clients copied it.
-        monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)
-        # The client waits a second before each of its own retries.
-        monkeypatch.setattr(file_download, "time", SimpleNamespace(sleep=lambda _: None, time=time.time))
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        monkeypatch.delenv("HF_TOKEN", raising=False)
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    with local_hub(monkeypatch, tmp_path / "cache") as server:
         yield server
-
-
-def ignore(done: int, total: int) -> None:
-    """A report that does nothing."""
-
-
-def child(folder: Path, file: HubFile = FILE, **environment: str) -> subprocess.Popen[str]:
-    """Start a download in its own process, which knows the Hub from its environment only."""
-    clean = {name: value for name, value in os.environ.items() if not name.upper().startswith(("HF_", "HTTP", "NO_P"))}
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(ROOT), json.dumps(dataclasses.asdict(file)), str(folder)],
-        env={**clean, "HF_HOME": str(folder.parent / "home"), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def fails(folder: Path, file: HubFile = FILE) -> str:
-    """Download, which must fail, say what to do, and keep the old file."""
-    folder.mkdir(exist_ok=True)
-    old = folder / NAME
-    old.write_bytes(b"old")
-    with pytest.raises(DownloadError) as raised:
-        download(file, folder, ignore)
-    message = str(raised.value)
-    assert message.endswith(f"Or download {file.url} by hand and put it into {folder}.")
-    assert message.startswith(f"{file.filename} was not downloaded: ")
-    assert old.read_bytes() == b"old"
-    return message
-
-
-def parts(folder: Path) -> list[int]:
-    """Return the sizes of the unfinished downloads that are kept."""
-    return [path.stat().st_size for path in (folder / STAGING).glob("*.part")]
-
-
-def cancel_at(share: float) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
-        if done >= share * total:
-            raise Cancelled
-
-    return report
 
 
 def test_a_file_is_downloaded_whole_and_nothing_else_is_left(hub: HubServer, tmp_path: Path) -> None:
@@ -181,7 +92,7 @@ def test_the_client_itself_resumes_after_one_cut(hub: HubServer, tmp_path: Path)
 def test_an_interrupted_download_is_resumed(hub: HubServer, tmp_path: Path) -> None:
     hub.faults.cut = 0.5
     message = fails(tmp_path)
-    assert "the connection failed" in message
+    assert re.search(f"the connection to the mirror {hub.url}, which HF_ENDPOINT names, failed", message)
     assert "2 MB of 4 MB are kept: run it again" in message
     [kept] = parts(tmp_path)
     assert 0.4 * len(CONTENT) < kept <= 0.5 * len(CONTENT)
@@ -212,7 +123,7 @@ def test_a_complete_part_is_not_downloaded_again(hub: HubServer, tmp_path: Path)
 )
 def test_a_wrong_hash_deletes_the_part(hub: HubServer, tmp_path: Path, file: HubFile, faults: Faults) -> None:
     hub.faults = faults
-    assert "its SHA-256 differs" in fails(tmp_path, file)
+    assert f"what the mirror {hub.url}, which HF_ENDPOINT names, sent is not the file" in fails(tmp_path, file)
     assert parts(tmp_path) == []
     hub.faults = Faults()
     assert download(FILE, tmp_path, ignore).read_bytes() == CONTENT
@@ -236,23 +147,27 @@ def test_a_file_whose_hash_nobody_knows_is_refused(hub: HubServer, tmp_path: Pat
 )
 def test_a_refusal_is_explained(hub: HubServer, tmp_path: Path, status: int, words: str) -> None:
     hub.faults.status = status
-    assert words in fails(tmp_path)
+    message = fails(tmp_path)
+    assert words in message
+    assert f"the mirror {hub.url}, which HF_ENDPOINT names" in message
 
 
 def test_a_web_page_instead_of_the_file_is_recognised(hub: HubServer, tmp_path: Path) -> None:
     hub.faults.page = True
-    assert "a web page came in its place" in fails(tmp_path)
+    assert "HF_ENDPOINT names, sent a web page in its place" in fails(tmp_path)
     assert parts(tmp_path) == []
 
 
 def test_an_answer_of_another_server_is_recognised(hub: HubServer, tmp_path: Path) -> None:
     hub.faults.stranger = True
-    assert "the answer did not come from the Hub" in fails(tmp_path)
+    assert re.search("the answer of the mirror .* HF_ENDPOINT names, is not the Hub's", fails(tmp_path, UNKNOWN))
+    assert "sent a web page in its place" in fails(tmp_path)
+    assert parts(tmp_path) == []
 
 
 def test_without_a_network_the_message_says_so(hub: HubServer, tmp_path: Path) -> None:
     hub.__exit__(None, None, None)
-    assert "the connection failed" in fails(tmp_path)
+    assert "which HF_ENDPOINT names, failed" in fails(tmp_path)
 
 
 def test_a_full_disk_keeps_the_part(hub: HubServer, tmp_path: Path) -> None:

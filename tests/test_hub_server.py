@@ -14,12 +14,13 @@ from PIL import Image
 
 from tests.checkpoint_layouts import write_robustness_checkpoint
 from tests.hub_server import HubServer
-from tools.client import ComfyClient, Event, ExecutionError, InterruptedRunError, Prompt
+from tools.client import ComfyClient, Event, ExecutionError, InterruptedRunError, Prompt, RejectedError
 from tools.server import ComfyServer
 
 # The catalogue has no hash of these files, so the Hub's is used.
 LARGE, SMALL = "resnet50_l2_eps0.5", "shufflenet_l2_eps3"
 HASHED = "resnet50_l2_eps3"
+STALE, COPIED = "shufflenet_l2_eps0", "mobilenet_l2_eps3"
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
     files = {
         f"{LARGE}.ckpt": (folder / "large.ckpt").read_bytes(),
         f"{SMALL}.ckpt": (folder / "small.ckpt").read_bytes(),
+        f"{STALE}.ckpt": (folder / "small.ckpt").read_bytes(),
+        f"{COPIED}.ckpt": (folder / "small.ckpt").read_bytes(),
         f"{HASHED}.ckpt": b"not what it was when its hash was written down",
     }
     with HubServer(files) as running:
@@ -40,7 +43,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
 @pytest.fixture(scope="module")
 def hub_comfyui(comfyui: Path, hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:  # noqa: ARG001
     base = tmp_path_factory.mktemp("comfyui-with-hub")
-    with ComfyServer.start(base, base / "server.log", environment={"HF_ENDPOINT": hub.url}) as running:
+    environment = {"HF_ENDPOINT": hub.url, "HF_HOME": str(base / "hf")}
+    with ComfyServer.start(base, base / "server.log", environment=environment) as running:
         yield running
 
 
@@ -132,7 +136,7 @@ def test_a_wrong_file_is_not_kept(hub: HubServer, client: ComfyClient, models: P
 
 def test_a_file_missing_on_the_hub_is_named(client: ComfyClient, models: Path) -> None:
     message = failure(client, generate("resnet18_l2_eps5", "zebra"))
-    assert "there is no such file on the Hub" in message
+    assert "which HF_ENDPOINT names, has no such file (404)" in message
     assert "by hand" in message
     assert not list(models.glob("resnet18*"))
 
@@ -178,3 +182,55 @@ def test_a_pickle_that_would_run_code_is_refused(client: ComfyClient, models: Pa
     assert "evil.pt is refused" in message
     assert "posix.system" in message
     assert not marker.exists()
+
+
+def test_a_refused_token_is_told_on_the_node(
+    hub: HubServer, client: ComfyClient, models: Path, hub_comfyui: ComfyServer
+) -> None:
+    hub.faults.refuses_tokens = 401
+    # As `hf auth login` leaves it.
+    token = hub_comfyui.base / "hf" / "token"
+    token.parent.mkdir(exist_ok=True)
+    token.write_text("hf_expired")
+    try:
+        result = client.run(generate(STALE, "zebra"))
+    finally:
+        token.unlink()
+        hub.faults.refuses_tokens = None
+    assert "refused your access token (401), which may have expired" in result.messages("load")[-1]
+    assert (models / f"{STALE}.safetensors").is_file()
+
+
+def test_a_copy_in_a_folder_of_the_user_is_used(hub: HubServer, client: ComfyClient, models: Path) -> None:
+    copy = models / "share" / f"{COPIED}.ckpt"
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_bytes(hub.files[copy.name])
+    hub.requests.clear()
+    result = client.run(generate(COPIED, "zebra"))
+    assert f"{COPIED}.ckpt is at {copy} already, and was not downloaded again." in result.messages("load")[-1]
+    assert hub.downloads == []
+    assert not (models / copy.name).exists()
+
+
+def test_a_sidecar_is_told_on_the_node_and_wrong_inputs_before_anything_runs(client: ComfyClient, models: Path) -> None:
+    path = models / "given" / "mine.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_robustness_checkpoint(path, "cifar_resnet18", 2)
+    path.with_suffix(".json").write_text('{"input_size": 64, "labels": ["horse", "zebra"]}')
+    result = client.run(generate("given/mine.pt", "zebra"))
+    assert "mine.json gives its input size 64; 2 class names." in result.messages("load")[-1]
+    (file,) = result.images("temp")
+    assert Image.open(io.BytesIO(client.view(file))).size == (64, 64)
+
+    # The same prompt again, and another sidecar.
+    path.with_suffix(".json").write_text('{"input_size": 48, "labels": ["horse", "zebra"]}')
+    (file,) = client.run(generate("given/mine.pt", "zebra")).images("temp")
+    assert Image.open(io.BytesIO(client.view(file))).size == (48, 48)
+
+    prompt = generate("given/mine.pt", "zebra")
+    prompt["load"]["inputs"]["input_size"] = 40
+    (file,) = client.run(prompt).images("temp")
+    assert Image.open(io.BytesIO(client.view(file))).size == (40, 40)
+    prompt["load"]["inputs"]["mean"] = "123.675, 116.28, 103.53"
+    with pytest.raises(RejectedError, match=r"from 0 to 255, and here .* write 0\.485, 0\.456, 0\.406"):
+        client.run(prompt)

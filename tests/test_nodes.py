@@ -17,7 +17,7 @@ from tests.seed_fitting import fit
 ROOT = Path(__file__).resolve().parent.parent
 # Saved workflows hold these names.
 INPUTS = {
-    "RobustLoadClassifier": ["classifier"],
+    "RobustLoadClassifier": ["classifier", "input_size", "mean", "std"],
     "RobustClassSeed": ["classifier", "target_class", "width", "height", "batch_size", "seed", "method", "best_of"],
     "RobustTranslate": ["classifier", "image", "target_class", "preset", "seed", "mask", "animate"],
     "RobustInpaint": ["classifier", "image", "mask", "target_class", "preset", "seed", "animate"],

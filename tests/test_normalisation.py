@@ -135,12 +135,12 @@ def test_the_pair_of_the_weights_that_are_taken_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("beside", "hint"),
     [
-        ({}, "no mean and std for its colours. Those"),
+        ({}, "no mean and std for its colours. What"),
         ({"normalize.offset": torch.ones(3)}, "(it has normalize.offset, in no form that is known)"),
         ({"normalize.mean": torch.zeros(3), "normalize.std": torch.zeros(3)}, "normalize.mean, normalize.std, in no"),
         ({"normalize.mean": torch.full((3,), torch.nan), "normalize.std": torch.ones(3)}, "in no form"),
         ({"normalize.mean": torch.ones(3)}, "normalize.mean"),
-        ({"target.mean": torch.ones(5), "target.std": torch.ones(5)}, "no mean and std for its colours. Those"),
+        ({"target.mean": torch.ones(5), "target.std": torch.ones(5)}, "no mean and std for its colours. What"),
     ],
 )
 def test_what_was_assumed_is_said_each_time(tmp_path: Path, beside: dict[str, Tensor], hint: str) -> None:
@@ -152,7 +152,7 @@ def test_what_was_assumed_is_said_each_time(tmp_path: Path, beside: dict[str, Te
         assert (opened.classifier.card.mean, opened.classifier.card.std) == (IMAGENET_MEAN, IMAGENET_STD)
         notes = " ".join(opened.notes)
         assert hint in notes
-        assert "were assumed: mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225" in notes
+        assert "was assumed: mean 0.485, 0.456, 0.406, std 0.229, 0.224, 0.225" in notes
         assert "may be deleted" not in notes
 
 

@@ -140,7 +140,7 @@ def test_a_users_class_names_are_read_again_when_they_change(tmp_path: Path) -> 
     (tmp_path / "labels.txt").write_text("oak, Quercus\nfir")
     assert open_classifier(path).classifier.labels == ("oak", "fir")
     (tmp_path / "trees.txt").write_text("only one")
-    with pytest.raises(CheckpointError, match=r"trees\.txt has 1 lines"):
+    with pytest.raises(CheckpointError, match=r"trees\.txt has 1 class name, and"):
         open_classifier(path)
 
 

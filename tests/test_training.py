@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -25,14 +27,15 @@ from robust_synthesis.training import (
     RunPaths,
     TrainingData,
     TrainingRecord,
-    keeps_near_copies,
     read_data,
     train,
 )
+from robust_synthesis.training import run as run_module
 from robust_synthesis.training.card import write_card
-from robust_synthesis.training.evaluation import accuracy
+from robust_synthesis.training.evaluation import Accuracy, accuracy
+from robust_synthesis.training.progress import Work
 from robust_synthesis.training.saved_state import read_state, write_state
-from tests.picture_makers import make_scenes, saved_again, scene
+from robust_synthesis.training.trainer import Trainer
 from tests.pictures_to_train_on import TINY, make_folder
 from tools.paths import ROOT
 
@@ -103,9 +106,45 @@ def test_a_run_leaves_a_classifier_its_card_and_its_log(finished: tuple[RunPaths
     assert [progress.step for progress in training] == list(range(1, 21))
     samples = [progress.samples for progress in training if progress.samples is not None]
     assert [each.shape for each in samples] == [(16, 3, 24, 24)] * 10
-    assert training[-1].seconds_left == 0
+    # The last evaluation is still to come.
+    assert 0 < training[-1].seconds_left < training[0].seconds_left
     assert "Epoch 1 of 10" in str(training[0])
-    assert "under a long attack" in str(seen[-1])
+    assert "under a long attack, about 0:" in str(seen[-1])
+
+
+@pytest.mark.parametrize("epochs", [3, 25])
+def test_the_time_left_counts_the_measuring(
+    data: TrainingData, paths: RunPaths, monkeypatch: pytest.MonkeyPatch, epochs: int
+) -> None:
+    work, now = Work.of(TINY.plan(len(data.train), epochs), data), 0
+
+    def takes(passes: int, result: object) -> Callable[..., object]:
+        def spend(*_: object, **__: object) -> object:
+            nonlocal now
+            now += passes
+            return result
+
+        return spend
+
+    def advance(trainer: Trainer) -> tuple[float, float]:
+        trainer.step += 1
+        takes(work.step, None)()
+        return 1.0, 0.5
+
+    ends: set[float] = set()
+
+    def report(progress: Progress) -> None:
+        ends.add(round(now + progress.seconds_left, 3))
+
+    # A second is a pass here.
+    monkeypatch.setattr(run_module, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(run_module, "validation_accuracy", takes(work.evaluation, Accuracy(0.5, 0.5)))
+    monkeypatch.setattr(run_module, "generate_samples", takes(0, torch.zeros(1, 3, 8, 8)))
+    monkeypatch.setattr(Trainer, "advance", advance)
+    train(data, TINY, paths, INFO, CPU, epochs, report)
+    # Every 60 "seconds" the state is saved, which takes no time here. 25 epochs are evaluated at every second.
+    evaluations = {3: 3, 25: 13}[epochs]
+    assert ends == {2 * epochs * work.step + evaluations * work.evaluation + work.final}
 
 
 def test_a_card_names_the_terms_of_the_pretrained_layers(finished: tuple[RunPaths, list[Progress]]) -> None:
@@ -224,31 +263,11 @@ def test_a_finished_run_is_loaded_and_another_never_replaced(data: TrainingData,
     assert paths.result.stat().st_mtime_ns == before
 
 
-def test_a_run_of_an_earlier_version_resumes_with_its_near_copies(paths: RunPaths, tmp_path: Path) -> None:
-    for number, label in enumerate(("red", "green")):
-        make_scenes(tmp_path / "data" / label, 12, 100 * number)
-        saved_again(scene(100 * number)).save(tmp_path / "data" / label / "again.png")
-    with_copies = read_data(tmp_path / "data", TINY.input_size, keep_near_copies=True)
-    assert (len(with_copies.train) + len(with_copies.validation), with_copies.left_out.near_copies) == (26, ())
-    with pytest.raises(KeyboardInterrupt):
-        run(with_copies, paths, stop_after=3)
-    state = read_state(paths.state)
-    assert state is not None
-    # As earlier versions wrote it.
-    identity = {key: state.identity[key] for key in ("recipe", "epochs", "data")}
-    write_state(paths.state, replace(state, identity=identity))
-    assert keeps_near_copies(paths)
-    data = read_data(tmp_path / "data", TINY.input_size, keep_near_copies=keeps_near_copies(paths))
-    first: list[int] = []
-    train(data, TINY, paths, INFO, CPU, report=lambda progress: first.append(progress.step))
-    assert first[0] == 3
-    # New runs leave them out.
-    other = RunPaths(tmp_path / "new.safetensors", tmp_path / "new-training")
-    assert not keeps_near_copies(other)
-    new = read_data(tmp_path / "data", TINY.input_size)
-    assert new.left_out.near_copies == ("green/again.png", "red/again.png")
-    with pytest.raises(RunExistsError, match="other pictures or settings"):
-        run(new, paths)
+def test_a_name_that_is_too_long_is_refused_in_words(data: TrainingData, tmp_path: Path) -> None:
+    long = "my brush " * 30
+    with pytest.raises(RunError, match=r"^'my brush .*' is too long for the name of a file\. Choose a shorter one\.$"):
+        run(data, RunPaths(tmp_path / f"{long}.safetensors", tmp_path / "training"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_damaged_state_is_refused(data: TrainingData, paths: RunPaths) -> None:

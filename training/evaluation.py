@@ -15,6 +15,10 @@ from .recipes import Attack
 from .record import Evaluation
 
 BATCH_SIZE = 128
+VALIDATION_STEPS = 5
+FINAL_STEPS, FINAL_RESTARTS = 20, 2
+FINAL_EPSILONS = (0.5, 1, 2)
+"""The final figures are measured at these multiples of the epsilon of training."""
 
 Report = Callable[[int, int], None]
 """Called with (pictures measured, pictures in all); may raise to stop."""
@@ -65,7 +69,8 @@ def validation_accuracy(
     classifier: RobustClassifier, data: TrainingData, attack: Attack, report: Report | None = None
 ) -> Accuracy:
     """Accuracy on the validation pictures, under 5 steps of a training's attack: cheap enough for every evaluation."""
-    return accuracy(classifier, data.validation, replace(attack, steps=5, rel_step_size=0.4), report=report)
+    short = replace(attack, steps=VALIDATION_STEPS, rel_step_size=0.4)
+    return accuracy(classifier, data.validation, short, report=report)
 
 
 def evaluate(
@@ -80,10 +85,10 @@ def evaluate(
         report: see `Report`.
     """
     pictures, measured_on = (data.test, "test split") if data.test else (data.validation, "validation pictures")
-    long = replace(attack, steps=20, rel_step_size=0.125, restarts=2)
+    long = replace(attack, steps=FINAL_STEPS, rel_step_size=0.125, restarts=FINAL_RESTARTS)
     found = {
         f"{epsilon:g}": accuracy(classifier, pictures, replace(long, epsilon=epsilon), report=report)
-        for epsilon in (attack.epsilon / 2, attack.epsilon, 2 * attack.epsilon)
+        for epsilon in (factor * attack.epsilon for factor in FINAL_EPSILONS)
     }
     at_training = found[f"{attack.epsilon:g}"]
     return Evaluation(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..models.files import shortened, too_long
 from ..models.names import comparable
 from ..synthesis import ExpressionError, parse_class_expression
 from ..synthesis.picture_files import (
@@ -100,6 +101,8 @@ def find_folders(source: Path, report: ReadReport | None = None) -> DataFolders:
 
 
 def _root(source: Path) -> Entry:
+    if too_long(source):
+        raise DataError(f"'{shortened(source.name)}' is too long for the name of a folder: no folder can have it.")
     if source.is_dir():
         root: Entry = source
     elif source.is_file() and zipfile.is_zipfile(source):

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from ..models import RobustClassifier, load_classifier, optimize_for_inference
+from ..models.files import shortened, too_long
 from .card import CardInfo
 from .data import TrainingData
 from .evaluation import evaluate, validation_accuracy
 from .log import EvalRecord
 from .paths import RunError, RunPaths
-from .progress import Progress, Report
+from .progress import Progress, Report, Work
 from .recipes import Recipe, TrainingPlan
 from .results import Results, logged_if_unwritable
 from .samples import generate_samples
@@ -58,8 +59,11 @@ def train(
         The classifier as it was saved, on the CPU; `TrainingRecord.from_dict(card.training)` has its figures.
 
     Raises:
-        RunError: another run has the paths, the training diverged, or the classifier cannot be written.
+        RunError: another run has the paths, a name is too long, the training diverged, or the classifier cannot be
+            written.
     """
+    if too_long(paths.result) or too_long(paths.folder):
+        raise RunError(f"'{shortened(paths.result.stem)}' is too long for the name of a file. Choose a shorter one.")
     plan = recipe.plan(len(data.train), epochs)
     identity = _identity(plan, data)
     state = find_state(paths, identity)
@@ -111,7 +115,7 @@ class _Run:
         """The robust accuracy of the classifier in the file."""
         self.mid_step = False
         """The trainer's state is consistent only between steps."""
-        self.seconds_before, self.steps_before = 0.0, 0
+        self.work, self.passes_before, self.seconds_before = Work.of(self.plan, data), 0, 0.0
         self.started = self.saved = time.monotonic()
 
     @property
@@ -138,7 +142,7 @@ class _Run:
         self.history = [EvalRecord(**entry) for entry in state.history]
         self.unmeasured = list(state.unmeasured)
         self.best = state.best
-        self.seconds_before, self.steps_before = state.seconds, state.step
+        self.seconds_before, self.passes_before = state.seconds, self._passes
 
     def train(self, report: Report) -> None:
         """Take the steps that are left.
@@ -194,9 +198,33 @@ class _Run:
 
     def _evaluation_due(self) -> bool:
         epoch, step = divmod(self.trainer.step, self.plan.steps_per_epoch)
-        evaluated = self.history[-1].epoch if self.history else 0
-        interval = math.ceil(self.plan.epochs / MAX_EVALUATIONS)
-        return step == 0 and epoch > evaluated and (epoch % interval == 0 or epoch == self.plan.epochs)
+        due = epoch % self._interval == 0 or epoch == self.plan.epochs
+        return step == 0 and epoch > self._evaluated and due
+
+    @property
+    def _evaluated(self) -> int:
+        """The epoch of the latest evaluation."""
+        return self.history[-1].epoch if self.history else 0
+
+    @property
+    def _interval(self) -> int:
+        """Of the evaluations, in epochs."""
+        return math.ceil(self.plan.epochs / MAX_EVALUATIONS)
+
+    @property
+    def _passes(self) -> int:
+        """The work done so far, see `Work`."""
+        return self.trainer.step * self.work.step + len(self.history) * self.work.evaluation
+
+    @property
+    def _seconds_left(self) -> float:
+        evaluations = math.ceil(self.plan.epochs / self._interval) - math.ceil(self._evaluated / self._interval)
+        steps = self.plan.steps - self.trainer.step
+        left = steps * self.work.step + evaluations * self.work.evaluation + self.work.final
+        done = self._passes - self.passes_before
+        # Before the first step of a resumed run, its earlier part is all that is known.
+        seconds_per_pass = (self.seconds - self.seconds_before) / done if done else self.seconds / max(self._passes, 1)
+        return seconds_per_pass * left
 
     def _evaluate(self, report: Report) -> Tensor:
         """Measure and log the averaged network, and keep it if it is the best; samples of it."""
@@ -222,13 +250,12 @@ class _Run:
 
     def _progress(self, samples: Tensor | None = None, evaluating: bool = False) -> Progress:
         step, plan = self.trainer.step, self.plan
-        seconds_per_step = (time.monotonic() - self.started) / max(step - self.steps_before, 1)
         return Progress(
             step=step,
             steps=plan.steps,
             epoch=math.ceil(step / plan.steps_per_epoch),
             epochs=plan.epochs,
-            seconds_left=seconds_per_step * (plan.steps - step),
+            seconds_left=self._seconds_left,
             loss=self.unmeasured[-1][0] if self.unmeasured else self.history[-1].loss,
             latest=self.history[-1] if self.history else None,
             samples=samples,

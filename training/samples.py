@@ -25,10 +25,15 @@ def generate_samples(classifier: RobustClassifier, seeds: ClassSeeds, callback: 
         callback: see `synthesis.ascent.Callback`.
     """
     classes = range(min(len(classifier.labels), MAX_SAMPLES))
-    random_seeds = range(max(1, MAX_SAMPLES // len(classes)))
+    random_seeds = range(samples_per_class(len(classifier.labels)))
     seeded = classifier.with_seeds(seeds)
     samples = [generate(seeded, Mix.single(index), random_seeds, callback=callback).cpu() for index in classes]
     return torch.cat(samples)
+
+
+def samples_per_class(classes: int) -> int:
+    """How many samples there are of each of so many classes."""
+    return max(1, MAX_SAMPLES // classes)
 
 
 def write_samples(folder: Path, samples: Tensor, epoch: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..models.files import is_file
 from ..models.format import write_whole
 from .paths import RunError, RunExistsError, RunPaths
 
@@ -74,7 +75,7 @@ def read_state(path: Path) -> SavedState | None:
     Raises:
         StateError: it is damaged, or something else.
     """
-    if not path.is_file():
+    if not is_file(path):
         return None
     try:
         # Cloned, because Windows does not replace a file that is memory-mapped.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,11 @@ import torch
 from comfy.cli_args import args
 
 from ...models import RobustClassifier, native_bfloat16, open_classifier, optimize_for_inference, save_classifier
-from ...models.catalog import Choice, HubFile, choices, find
+from ...models.catalog import Choice, HubFile, choices, find, user_classifiers
+from ...models.conversion import independent, side_files
+from ...models.files import is_file
 from ...models.hub import download
+from ...models.sidecar import DataConfig
 from .folders import classifier_file, classifier_folders, numbered
 from .status import Progress, show_status
 
@@ -60,32 +63,61 @@ def classifier_choice(name: str) -> Choice:
     return find(name, classifier_folders())
 
 
-def load(choice: Choice) -> LoadedClassifier:
+def classifier_version(name: str) -> object:
+    """A value that changes when the files that `load` reads for this name change."""
+    try:
+        choice = classifier_choice(name)
+    except LookupError:
+        return name
+    beside = side_files(choice.path) if choice.path else []
+    # What comes from the Hub is what its hash says, before and after it was downloaded.
+    own = [choice.path] if choice.path and not choice.hub else []
+    files = [file for file in (*own, *beside) if is_file(file)]
+    return name, [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
+
+
+def load(choice: Choice, given: DataConfig | None = None) -> LoadedClassifier:
     """Load a classifier, and download it before if it is not on this machine.
+
+    Args:
+        choice: which.
+        given: see `open_classifier`.
 
     Raises:
         DownloadError: it could not be downloaded.
         CheckpointError: the file is not a classifier this pack can read.
     """
     path = choice.path
+    notes: list[str] = []
     if path is None:
         assert choice.hub, "a classifier without a file is on the Hub"
-        path = _download(choice.hub)
+        path = _download(choice.hub, notes)
         show_status(f"{path.name} is here. Reading it ...")
-    return load_file(path, choice.hub.about if choice.hub else None)
+    return load_file(path, choice.hub.about if choice.hub else None, given, notes)
 
 
-def load_file(path: Path, about: Mapping[str, Any] | None = None) -> LoadedClassifier:
+def load_file(
+    path: Path,
+    about: Mapping[str, Any] | None = None,
+    given: DataConfig | None = None,
+    notes: Sequence[str] = (),
+) -> LoadedClassifier:
     """Load a classifier from a file, optimised for inference in the precision that suits the device.
+
+    Args:
+        path: the file.
+        about: see `open_classifier`.
+        given: see `open_classifier`.
+        notes: sentences for the user about how the file came.
 
     Raises:
         CheckpointError: the file is not a classifier this pack can read.
     """
     # Tensors made in inference mode cannot take part in a backward pass.
     with torch.inference_mode(False):
-        opened = open_classifier(path, about)
-        if opened.notes:
-            show_status("\n".join(opened.notes))
+        opened = open_classifier(path, about, given)
+        if sentences := [*notes, *opened.notes]:
+            show_status("\n".join(sentences))
         model, device = opened.classifier, mm.get_torch_device()
         optimize_for_inference(model, _precision(device, sum(parameter.numel() for parameter in model.parameters())))
         patcher = comfy.model_patcher.CoreModelPatcher(
@@ -119,12 +151,12 @@ def save(loaded: LoadedClassifier, name: str) -> Path:
     path = next(path for path in numbered(classifier_file(name)) if not path.exists())
     # The weights in memory may be rounded to the precision of the device.
     with torch.inference_mode(False):
-        original = open_classifier(loaded.source).classifier
-        save_classifier(original.with_seeds(loaded.model.seeds) if loaded.model.seeds else original, path)
+        network = open_classifier(loaded.source).classifier.network
+        save_classifier(RobustClassifier(network, independent(loaded.model.card), loaded.model.seeds), path)
     return path
 
 
-def _download(file: HubFile) -> Path:
+def _download(file: HubFile, notes: list[str]) -> Path:
     progress, last = Progress(), 0.0
 
     def report(done: int, total: int) -> None:
@@ -134,4 +166,6 @@ def _download(file: HubFile) -> Path:
             last = time.monotonic()
             show_status(f"Downloading {file.filename}: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
-    return download(file, classifier_folders()[0], report)
+    folders = classifier_folders()
+    copies = [path for path in user_classifiers(folders).values() if path.name == file.filename]
+    return download(file, folders[0], report, notes.append, copies)

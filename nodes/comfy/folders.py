@@ -11,6 +11,7 @@ from pathlib import Path
 import folder_paths
 
 from ...models.catalog import EXTENSION, EXTENSIONS
+from ...models.files import shortened, too_long
 from ...synthesis import find_files
 from .status import cancel_requested
 
@@ -37,12 +38,17 @@ def classifier_file(name: str) -> Path:
         name: with or without the extension; folders in it are allowed.
 
     Raises:
-        ValueError: the name is empty, or leads out of the folder.
+        ValueError: the name is empty, too long for the disk, or leads out of the folder.
     """
     folder = classifier_folders()[0].resolve()
     path = (folder / f"{name.strip().removesuffix(EXTENSION)}{EXTENSION}").resolve()
     if not path.name.removesuffix(EXTENSION).strip(". ") or not path.is_relative_to(folder):
-        raise ValueError(f"'{name}' is no name for a file in models/{CLASSIFIERS}: write one like 'my churches'.")
+        raise ValueError(
+            f"'{shortened(name)}' is no name for a file in models/{CLASSIFIERS}: write one like 'my churches'."
+        )
+    # It may get a number.
+    if too_long(path.with_name(f"{path.stem}_999{EXTENSION}")):
+        raise ValueError(f"'{shortened(name)}' is too long for the name of a file: write a shorter one.")
     return path
 
 
@@ -69,13 +75,17 @@ def input_folder(name: str) -> Path:
     """A folder inside ComfyUI's input folder; it need not exist. A name matches in any Unicode form.
 
     Raises:
-        ValueError: the name is empty, or leads out of the input folder.
+        ValueError: the name is empty, is too long for the disk, or leads out of the input folder.
     """
     if not name.strip():
         raise ValueError(
             "Write the folder's name into folder: that of a folder with your pictures inside ComfyUI's input folder."
         )
     inputs = Path(folder_paths.get_input_directory()).resolve()
+    if too_long(inputs / name.strip()):
+        raise ValueError(
+            f"'{shortened(name)}' is too long for the name of a folder: write the name of one that is there."
+        )
     written = Path(os.path.normpath(inputs / name.strip()))
     if not written.is_relative_to(inputs):
         raise ValueError(f"'{name}' is not inside ComfyUI's input folder: put the folder with your pictures there.")
