@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
 from comfy_api.latest import io, ui
 
 from ..training import RECIPES
-from .comfy.folders import input_folder
+from .comfy.folders import fingerprint
 from .sockets import CATEGORY, RobustClassifierSocket
 from .tensors import images_to_comfy
 from .training_run import train_classifier
@@ -33,7 +31,9 @@ class RobustTrainClassifier(io.ComfyNode):
                     optional=True,
                     tooltip="A folder inside ComfyUI's input folder (or a zip file there) that holds a folder of "
                     "pictures for each class: flowers/roses/, flowers/tulips/. Two classes or more, a hundred "
-                    "pictures each are a good start; any sizes, of which the middle square is used.",
+                    "pictures each are a good start; any sizes, of which the middle square is used. Folders inside a "
+                    "class folder belong to it; folders train, val and test, each with the class folders, are taken "
+                    "for what they are.",
                 ),
                 io.Combo.Input(
                     "recipe",
@@ -82,10 +82,7 @@ class RobustTrainClassifier(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, folder: str | None = "robust_patterns", **others: object) -> object:
         # Other pictures may lie in the folder since the last run; None is a name that another node gives.
-        place = input_folder(folder or "")
-        inside = (Path(at) / name for at, _, names in os.walk(place, followlinks=True) for name in names)
-        files = sorted(path for path in (place, *inside) if path.is_file())
-        return folder, others, [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in files]
+        return folder, others, fingerprint(folder or "")
 
     @classmethod
     def execute(

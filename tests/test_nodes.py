@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from robust_synthesis.synthesis.presets import presets
+from tests.seed_fitting import fit
 
 ROOT = Path(__file__).resolve().parent.parent
 # Saved workflows hold these names.
@@ -138,7 +139,7 @@ def test_nodes_without_pictures_work_in_inference_mode_as_outside(pack: ModuleTy
         image, mask = seeds(pack, loaded, 2) * 1.0, torch.ones(1, 48, 48) * 0.9
         label, scores, chart = pack.RobustClassify.execute(loaded, image, 3).result
         features, sheet = pack.RobustFeatures.execute(loaded, image, 2, mask).result
-        (fitted,) = pack.RobustFitSeeds.execute(loaded, image, "sea").result
+        fitted = fit(pack, loaded, image, "sea")
         drawn = pack.RobustClassSeed.execute(fitted, "sea", 32, 32, 2, 0, "class gaussian").result[0]
         return [chart, sheet, drawn], [label, scores, features]
 
@@ -165,7 +166,9 @@ def test_whatever_has_a_default_may_be_left_out(pack: ModuleType, node_id: str) 
     for entry in node.GET_SCHEMA().inputs:
         if getattr(entry, "default", None) is not None:
             assert entry.optional, f"{entry.id} has a default and is required"
-            assert parameters[entry.id].default == entry.default, f"the default of {entry.id}"
+            # A node that takes lists is given a list of one.
+            default = (entry.default,) if node.GET_SCHEMA().is_input_list else entry.default
+            assert parameters[entry.id].default == default, f"the default of {entry.id}"
         for option in getattr(entry, "options", None) or []:
             assert all(inner.optional for inner in getattr(option, "inputs", []))
     # A choice of presets has no default: it is the first.

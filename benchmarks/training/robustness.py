@@ -17,7 +17,8 @@ from torchvision.utils import save_image
 from robust_synthesis.models import RobustClassifier, load_classifier, optimize_for_inference
 from robust_synthesis.synthesis import TranslateSettings, preset
 from robust_synthesis.training import Attack
-from robust_synthesis.training.data import Pictures, deduplicate, read_split
+from robust_synthesis.training.data import Pictures, read_split
+from robust_synthesis.training.duplicates import deduplicate
 from robust_synthesis.training.evaluation import accuracy
 
 from ..data import BUILD, as_float
