@@ -41,23 +41,12 @@ class RobustClassSeed(io.ComfyNode):
                     "The class to start near: a name (church), a number, or a mix (sea:0.7, mountain:0.3), whose "
                     "Gaussians are blended. Classes with a minus are passed over. Not read by natural noise."
                 ),
-                io.Int.Input(
+                _side_input(
                     "width",
-                    default=0,
-                    min=0,
-                    max=4096,
-                    optional=True,
-                    tooltip="Width of the pictures, in pixels. 0: as wide as those the classifier was trained on, 96 "
-                    "for the bundled ones, 224 for ImageNet's. Larger pictures are smooth, not more detailed.",
+                    "Width of the pictures, in pixels. 0: as wide as those the classifier was trained on, 96 for the "
+                    "bundled ones, 224 for ImageNet's. Larger pictures are smooth, not more detailed.",
                 ),
-                io.Int.Input(
-                    "height",
-                    default=0,
-                    min=0,
-                    max=4096,
-                    optional=True,
-                    tooltip="Height of the pictures, in pixels. 0: the classifier's own.",
-                ),
+                _side_input("height", "Height of the pictures, in pixels. 0: the classifier's own."),
                 io.Int.Input("batch_size", default=1, min=1, max=256, optional=True, tooltip="How many pictures."),
                 seed_input(
                     "The same seed gives the same pictures. Picture n of a batch (from 0) is the picture that "
@@ -147,3 +136,7 @@ def _drawing(
             )
         show_status("The classifier has no seeds for this class: starting from natural noise.")
     return lambda random_seeds: photo_noise(height, width, random_seeds)
+
+
+def _side_input(name: str, tooltip: str) -> io.Input:
+    return io.Int.Input(name, default=0, min=0, max=4096, optional=True, tooltip=tooltip)

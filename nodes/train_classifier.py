@@ -25,16 +25,7 @@ class RobustTrainClassifier(io.ComfyNode):
             "it keeps the best so far and goes on when you run it again.",
             search_aliases=["train", "training", "own brush", "adversarial training", "fine-tune", "custom classifier"],
             inputs=[
-                io.String.Input(
-                    "folder",
-                    default="robust_patterns",
-                    optional=True,
-                    tooltip="A folder inside ComfyUI's input folder (or a zip file there) that holds a folder of "
-                    "pictures for each class: flowers/roses/, flowers/tulips/. Two classes or more, a hundred "
-                    "pictures each are a good start; any sizes, of which the middle square is used. Folders inside a "
-                    "class folder belong to it; folders train, val and test, each with the class folders, are taken "
-                    "for what they are.",
-                ),
+                _folder_input(),
                 io.Combo.Input(
                     "recipe",
                     options=list(RECIPES),
@@ -98,3 +89,16 @@ class RobustTrainClassifier(io.ComfyNode):
             chosen = replace(chosen, attack=replace(chosen.attack, epsilon=epsilon))
         classifier, samples = train_classifier(folder, chosen, epochs or None, name)
         return io.NodeOutput(classifier, ui=ui.PreviewImage(images_to_comfy(samples), cls=cls))
+
+
+def _folder_input() -> io.Input:
+    return io.String.Input(
+        "folder",
+        default="robust_patterns",
+        optional=True,
+        tooltip="A folder inside ComfyUI's input folder (or a zip file there) that holds a folder of "
+        "pictures for each class: flowers/roses/, flowers/tulips/. Two classes or more, a hundred "
+        "pictures each are a good start; any sizes, of which the middle square is used. Folders inside a "
+        "class folder belong to it; folders train, val and test, each with the class folders, are taken "
+        "for what they are.",
+    )
