@@ -9,6 +9,7 @@ from .catalog import Choice, find
 from .conversion import read_any_card
 from .label_file import SideFileError
 from .labels import known_labels
+from .names import label_names
 
 NOT_YET = "Run once, and the classes of this file are listed here."
 
@@ -23,7 +24,7 @@ def class_list(name: str, folders: Iterable[Path]) -> tuple[list[list[str]], str
         labels = _labels(choice)
     except SideFileError as error:
         return [], str(error)
-    return [[name.strip() for name in label.split(",")] for label in labels], "" if labels else NOT_YET
+    return [label_names(label) for label in labels], "" if labels else NOT_YET
 
 
 def _labels(choice: Choice) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .names import label_names
 from .network import ClassifierNetwork
 
 PIXEL_LIMIT = 1e6
@@ -73,7 +74,7 @@ class RobustClassifier(nn.Module):
     @property
     def labels(self) -> tuple[str, ...]:
         """The name of each class, in the order of the logits."""
-        return tuple(label.split(",")[0].strip() for label in self.card.labels)
+        return tuple(label_names(label)[0] for label in self.card.labels)
 
     @property
     def input_size(self) -> int:

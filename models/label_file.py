@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .names import label_names
+
 MAX_BYTES = 1_000_000
 WRAPPERS = ("labels", "names", "classes", "class_names", "id2label", "class_to_idx", "label2id")
 """Keys under which a list is found in an object that says more: of YOLO, of transformers, of torchvision."""
@@ -67,7 +69,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
     heading = int(bool(lines) and HEADER.fullmatch(lines[0]) is not None)
     lines = lines[heading:]
     for number, line in enumerate(lines, 1 + heading):
-        if not line.split(",")[0].strip():
+        if not label_names(line)[0]:
             raise LabelsError(f"Line {number} of {path.name} has no class name.")
     return _names(lines)
 
@@ -113,7 +115,7 @@ def labels_from(value: Any, path: Path) -> tuple[str, ...]:
         raise LabelsError(f"{path.name} has no list of class names, nor names by their index.")
     names = [_joined(entry) for entry in value]
     for index, name in enumerate(names):
-        if not name.split(",")[0].strip():
+        if not label_names(name)[0]:
             raise LabelsError(f"{path.name} has no name for class {index}.")
     return _names(names)
 

@@ -16,7 +16,7 @@ from ..synthesis.tasks.classify import class_cross_entropy
 from .comfy.classifiers import LoadedClassifier
 from .comfy.execution import run_batch, to_intermediate
 from .comfy.status import show_status
-from .sockets import CATEGORY, classifier_input, seed_input, seeds_of_batch, target_class_input
+from .sockets import CATEGORY, classifier_input, same_seed_input, seed_input, seeds_of_batch, target_class_input
 from .tensors import images_to_comfy
 
 SMALLEST_SIDE = 16
@@ -41,22 +41,13 @@ class RobustClassSeed(io.ComfyNode):
                     "The class to start near: a name (church), a number, or a mix (sea:0.7, mountain:0.3), whose "
                     "Gaussians are blended. Classes with a minus are passed over. Not read by natural noise."
                 ),
-                io.Int.Input(
+                _side_input(
                     "width",
-                    default=0,
-                    min=0,
-                    max=4096,
-                    tooltip="Width of the pictures, in pixels. 0: as wide as those the classifier was trained on, 96 "
-                    "for the bundled ones, 224 for ImageNet's. Larger pictures are smooth, not more detailed.",
+                    "Width of the pictures, in pixels. 0: as wide as those the classifier was trained on, 96 for the "
+                    "bundled ones, 224 for ImageNet's. Larger pictures are smooth, not more detailed.",
                 ),
-                io.Int.Input(
-                    "height",
-                    default=0,
-                    min=0,
-                    max=4096,
-                    tooltip="Height of the pictures, in pixels. 0: the classifier's own.",
-                ),
-                io.Int.Input("batch_size", default=1, min=1, max=256, tooltip="How many pictures."),
+                _side_input("height", "Height of the pictures, in pixels. 0: the classifier's own."),
+                io.Int.Input("batch_size", default=1, min=1, max=256, optional=True, tooltip="How many pictures."),
                 seed_input(
                     "The same seed gives the same pictures. Picture n of a batch (from 0) is the picture that "
                     "seed + n gives alone."
@@ -64,6 +55,8 @@ class RobustClassSeed(io.ComfyNode):
                 io.Combo.Input(
                     "method",
                     options=[AUTOMATIC, CLASS_GAUSSIAN, NATURAL_NOISE],
+                    default=AUTOMATIC,
+                    optional=True,
                     tooltip="class gaussian: drawn from the mean and the covariance of the class's training pictures. "
                     "natural noise: the spectrum, contrast and colours of photographs, no class; for classifiers "
                     "without class seeds, or for surprises. automatic: the first where the classifier has seeds for "
@@ -79,6 +72,7 @@ class RobustClassSeed(io.ComfyNode):
                     tooltip="Draw so many for each picture and keep the one in which the classifier sees most of the "
                     "class. Natural noise gains most from it: 8 is a good number.",
                 ),
+                same_seed_input(),
             ],
             outputs=[io.Image.Output("image", tooltip="The start pictures. Wire them into Translate to Class.")],
         )
@@ -87,19 +81,20 @@ class RobustClassSeed(io.ComfyNode):
     def execute(
         cls,
         classifier: LoadedClassifier,
-        target_class: str,
-        width: int,
-        height: int,
-        batch_size: int,
-        seed: int,
-        method: str,
+        target_class: str = "church",
+        width: int = 0,
+        height: int = 0,
+        batch_size: int = 1,
+        seed: int = 0,
+        method: str = AUTOMATIC,
         best_of: int = 1,
+        same_seed: bool = False,
     ) -> io.NodeOutput:
         model = classifier.model
         width, height = (side or model.input_size for side in (width, height))
         if min(width, height) < SMALLEST_SIDE:
             raise ValueError(f"{width} x {height} pixels are too few: take {SMALLEST_SIDE} or more, or 0.")
-        random_seeds = seeds_of_batch(seed, batch_size)
+        random_seeds = seeds_of_batch(seed, batch_size, same_seed)
         # Natural noise has no class, and is not chosen for one where only one is drawn.
         needs_class = method != NATURAL_NOISE or best_of > 1
         mix = parse_class_expression(target_class, model.card.labels) if needs_class else None
@@ -141,3 +136,7 @@ def _drawing(
             )
         show_status("The classifier has no seeds for this class: starting from natural noise.")
     return lambda random_seeds: photo_noise(height, width, random_seeds)
+
+
+def _side_input(name: str, tooltip: str) -> io.Input:
+    return io.Int.Input(name, default=0, min=0, max=4096, optional=True, tooltip=tooltip)

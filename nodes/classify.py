@@ -34,6 +34,7 @@ class RobustClassify(io.ComfyNode):
                     default=5,
                     min=1,
                     max=1000,
+                    optional=True,
                     tooltip="How many classes to list, the likeliest first. More than there are: all of them.",
                 ),
             ],
@@ -48,7 +49,7 @@ class RobustClassify(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, classifier: LoadedClassifier, image: Tensor, top_k: int) -> io.NodeOutput:
+    def execute(cls, classifier: LoadedClassifier, image: Tensor, top_k: int = 5) -> io.NodeOutput:
         model = classifier.model
         images = images_from_comfy(image)
 

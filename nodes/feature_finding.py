@@ -12,7 +12,8 @@ from ..synthesis.ascent import Callback
 from ..synthesis.mix import LARGEST_WEIGHT, SMALLEST_WEIGHT
 from .comfy.classifiers import LoadedClassifier
 from .comfy.execution import run_batch
-from .tensors import all_alike, images_from_comfy, mask_from_comfy, same_batch
+from .masked import read_mask
+from .tensors import all_alike, images_from_comfy, same_batch
 
 
 def strongest_features(
@@ -31,7 +32,7 @@ def strongest_features(
     """
     model = classifier.model
     images = images_from_comfy(image)
-    masks = None if mask is None else mask_from_comfy(mask, *images.shape[2:])
+    masks = None if mask is None else read_mask(mask, *images.shape[2:])
     if masks is None:
         masks = torch.ones_like(images[:1, :1])
     images, masks = same_batch(images, masks)

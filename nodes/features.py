@@ -27,8 +27,19 @@ class RobustFeatures(io.ComfyNode):
             search_aliases=["robust features", "feature visualization", "explain", "neurons", "activations", "units"],
             inputs=[
                 classifier_input(),
-                io.Image.Input("image", tooltip="The picture, any size. Of a batch, the mean is taken."),
-                io.Int.Input("count", default=8, min=1, max=64, tooltip="How many features, the strongest first."),
+                io.Image.Input(
+                    "image",
+                    tooltip="The picture, any size. Of a batch, the mean is taken. Transparency is flattened onto "
+                    "white.",
+                ),
+                io.Int.Input(
+                    "count",
+                    default=8,
+                    min=1,
+                    max=64,
+                    optional=True,
+                    tooltip="How many features, the strongest first.",
+                ),
                 io.Mask.Input(
                     "mask",
                     optional=True,
@@ -50,7 +61,7 @@ class RobustFeatures(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, classifier: LoadedClassifier, image: Tensor, count: int, mask: Tensor | None = None
+        cls, classifier: LoadedClassifier, image: Tensor, count: int = 8, mask: Tensor | None = None
     ) -> io.NodeOutput:
         model = classifier.model
         found = strongest_features(classifier, image, mask, count)

@@ -12,7 +12,7 @@ from ..synthesis import InpaintSettings, inpaint, inpaint_plan, preset
 from ..synthesis.ascent import Callback
 from .comfy.classifiers import LoadedClassifier
 from .masked import work_inside
-from .presets import PresetNode, preset_input, read_preset
+from .presets import Chosen, PresetNode, preset_input, read_preset
 from .sockets import (
     CATEGORY,
     animate_input,
@@ -20,6 +20,7 @@ from .sockets import (
     frames_output,
     guessable_class_input,
     read_class,
+    same_seed_input,
     seed_input,
     seeds_of_batch,
 )
@@ -41,8 +42,9 @@ class RobustInpaint(PresetNode):
                 classifier_input(),
                 io.Image.Input(
                     "image",
-                    tooltip="The pictures, any size, any batch. What the mask covers is not looked at. In a large "
-                    "picture the classifier looks at the hole and its surroundings, then at finer and finer tiles.",
+                    tooltip="The pictures, any size, any batch. What the mask covers is not looked at; transparency "
+                    "stays. In a large picture the classifier looks at the hole and its surroundings, then at finer "
+                    "and finer tiles.",
                 ),
                 io.Mask.Input(
                     "mask",
@@ -56,11 +58,13 @@ class RobustInpaint(PresetNode):
                     "fills have nothing random, and the seed changes nothing."
                 ),
                 animate_input(),
+                same_seed_input(),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="The pictures, filled, at the size they came in."),
                 frames_output(),
             ],
+            accept_all_inputs=True,
         )
 
     @classmethod
@@ -69,19 +73,21 @@ class RobustInpaint(PresetNode):
         classifier: LoadedClassifier,
         image: Tensor,
         mask: Tensor,
-        target_class: str,
-        preset: dict[str, Any] | None = None,
+        target_class: str = "",
+        preset: Chosen = None,
         seed: int = 0,
         animate: int = 0,
+        same_seed: bool = False,
+        **others: Any,
     ) -> io.NodeOutput:
         model = classifier.model
-        settings = read_preset(preset, cls.CUSTOM_START).settings
+        settings = read_preset(preset, cls.CUSTOM_START, others).settings
         mix = read_class(target_class, model)
         if settings.fill == "class seed" and model.seeds is None:
             raise ValueError(f"The classifier '{model.card.title}' has no class seeds. Choose another fill.")
 
         def work(chunk: Tensor, masks: Tensor, part: slice, report: Callback) -> Tensor:
-            random_seeds = seeds_of_batch(seed, part.stop)[part]
+            random_seeds = seeds_of_batch(seed, part.stop, same_seed)[part]
             return inpaint(model, chunk, masks, mix, settings, random_seeds, report)
 
         plan = partial(inpaint_plan, model.input_size, settings=settings)

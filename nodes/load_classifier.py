@@ -49,20 +49,14 @@ class RobustLoadClassifier(io.ComfyNode):
                     tooltip="Height and width, in pixels, of the pictures that the classifier was trained on, if its "
                     "file does not say so: 32 for CIFAR, 224 for ImageNet. 0: the file's own.",
                 ),
-                io.String.Input(
+                _colour_input(
                     "mean",
-                    default="",
-                    optional=True,
-                    advanced=True,
-                    tooltip="The mean of red, green and blue that was subtracted from pictures in its training, for "
+                    "The mean of red, green and blue that was subtracted from pictures in its training, for "
                     "pixel values from 0 to 1, as 0.485, 0.456, 0.406. Empty: the file's own.",
                 ),
-                io.String.Input(
+                _colour_input(
                     "std",
-                    default="",
-                    optional=True,
-                    advanced=True,
-                    tooltip="The standard deviation by which they were divided then, as 0.229, 0.224, 0.225. "
+                    "The standard deviation by which they were divided then, as 0.229, 0.224, 0.225. "
                     "Empty: the file's own.",
                 ),
             ],
@@ -101,3 +95,7 @@ class RobustLoadClassifier(io.ComfyNode):
     @classmethod
     def execute(cls, classifier: str, input_size: int = 0, mean: str = "", std: str = "") -> io.NodeOutput:
         return io.NodeOutput(load(classifier_choice(classifier), data_config(input_size, mean, std)))
+
+
+def _colour_input(name: str, tooltip: str) -> io.Input:
+    return io.String.Input(name, default="", optional=True, advanced=True, tooltip=tooltip)

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from ..synthesis.ascent import Callback, on_full_images
 from ..synthesis.coarse_to_fine import Plan
+from .alpha import with_alpha
 from .comfy.classifiers import LoadedClassifier
 from .comfy.execution import run_batch, to_intermediate
 from .comfy.status import show_status
 from .film import Film
-from .tensors import all_alike, images_from_comfy, images_to_comfy, mask_from_comfy, same_batch
+from .tensors import all_alike, faint_note, images_from_comfy, images_to_comfy, mask_from_comfy, same_batch
 
 MaskedWork = Callable[[Tensor, Tensor, slice, Callback], Tensor]
 """From images and masks on the classifier's device, their place in the batch, and a callback, to new images."""
@@ -40,10 +41,10 @@ def work_inside(
     """
     film = Film(animate)
     images = images_from_comfy(image)
-    masks = mask_from_comfy(mask, *images.shape[2:])
+    masks = read_mask(mask, *images.shape[2:])
     if masks is None or not bool(masks.any()):
-        show_status("The mask is empty: nothing is painted over, so the picture is unchanged.")
-        unchanged = to_intermediate(images_to_comfy(images))
+        show_status("The mask is empty, or too faint to show: nothing is painted over, so the picture is unchanged.")
+        unchanged = with_alpha(to_intermediate(images_to_comfy(images)), image)
         return io.NodeOutput(unchanged, unchanged)
     images, masks = same_batch(images, masks)
 
@@ -52,7 +53,16 @@ def work_inside(
         return work(chunk, own, part, kept_outside(report, chunk, own))
 
     made = run_batch(classifier, images, on_device, plan=plan(masks), together=all_alike(masks), film=film)
-    return io.NodeOutput(images_to_comfy(made), film.to_comfy(made))
+    return io.NodeOutput(with_alpha(images_to_comfy(made), image), with_alpha(film.to_comfy(made), image))
+
+
+def read_mask(mask: Tensor, height: int, width: int) -> Tensor | None:
+    """`mask_from_comfy`; if most of the mask is faint the node says so."""
+    masks = mask_from_comfy(mask, height, width)
+    note = faint_note(mask)
+    if note is not None:
+        show_status(note)
+    return masks
 
 
 def kept_outside(report: Callback, images: Tensor, masks: Tensor) -> Callback:

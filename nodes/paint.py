@@ -15,7 +15,7 @@ from .comfy.classifiers import LoadedClassifier
 from .comfy.status import show_status
 from .feature_finding import feature_text, strongest_features
 from .masked import work_inside
-from .presets import PresetNode, preset_input, read_preset
+from .presets import Chosen, PresetNode, preset_input, read_preset
 from .sockets import CATEGORY, animate_input, classifier_input, frames_output
 
 FROM_REFERENCE = 3
@@ -36,7 +36,7 @@ class RobustActivationPaint(PresetNode):
             search_aliases=["robust paint", "feature painting", "brush", "activation maximization", "add texture"],
             inputs=[
                 classifier_input(),
-                io.Image.Input("image", tooltip="The pictures to paint on, any size, any batch."),
+                io.Image.Input("image", tooltip="The pictures to paint on, any size, any batch. Transparency stays."),
                 io.Mask.Input(
                     "mask",
                     tooltip="Where to paint (1, painted). Elsewhere the pictures stay bit for bit. Any size: it is "
@@ -45,6 +45,7 @@ class RobustActivationPaint(PresetNode):
                 io.String.Input(
                     "feature",
                     default="",
+                    optional=True,
                     tooltip="What to paint: the number of a feature, or a mix (768:1, 675:0.5); a minus paints it "
                     "away. Find Features tells the numbers. Features are the units of the classifier's last layer but "
                     "one. They can be painted where the picture does not show them at all.",
@@ -55,6 +56,7 @@ class RobustActivationPaint(PresetNode):
                     min=0.05,
                     max=5.0,
                     step=0.05,
+                    optional=True,
                     tooltip="How boldly: multiplies the length of the steps and how far the picture may go.",
                 ),
                 preset_input(cls.CUSTOM_START),
@@ -75,6 +77,7 @@ class RobustActivationPaint(PresetNode):
                 io.Image.Output("image", tooltip="The painted pictures, at the size they came in."),
                 frames_output(),
             ],
+            accept_all_inputs=True,
         )
 
     @classmethod
@@ -83,15 +86,16 @@ class RobustActivationPaint(PresetNode):
         classifier: LoadedClassifier,
         image: Tensor,
         mask: Tensor,
-        feature: str,
-        strength: float,
-        preset: dict[str, Any] | None = None,
+        feature: str = "",
+        strength: float = 1.0,
+        preset: Chosen = None,
         reference: Tensor | None = None,
         reference_mask: Tensor | None = None,
         animate: int = 0,
+        **others: Any,
     ) -> io.NodeOutput:
         model = classifier.model
-        settings = read_preset(preset, cls.CUSTOM_START).settings
+        settings = read_preset(preset, cls.CUSTOM_START, others).settings
         weights = _feature_weights(classifier, feature, reference, reference_mask)
 
         def work(chunk: Tensor, masks: Tensor, _part: slice, report: Callback) -> Tensor:

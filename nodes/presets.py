@@ -16,6 +16,9 @@ from ..synthesis.tasks.inpaint import FILLS
 from .comfy.folders import presets_folder
 
 S = TypeVar("S", bound=OperationSettings)
+Chosen = Mapping[str, Any] | str | None
+"""What ComfyUI makes of a preset input: the name under `preset` and the values of its inputs, or None for those that
+were left out; the name alone if another node gives it or if it is not in the list; None if it was left out itself."""
 
 
 class PresetNode(io.ComfyNode):
@@ -25,9 +28,9 @@ class PresetNode(io.ComfyNode):
     """The settings that custom starts from."""
 
     @classmethod
-    def fingerprint_inputs(cls, preset: dict[str, Any] | None = None, **_others: object) -> str:
+    def fingerprint_inputs(cls, preset: Chosen = None, **others: Any) -> str:
         # The user may have changed the file of a preset since the last run.
-        return repr(read_preset(preset, cls.CUSTOM_START))
+        return repr(read_preset(preset, cls.CUSTOM_START, others))
 
 
 def preset_input(custom_start: OperationSettings) -> io.Input:
@@ -45,26 +48,33 @@ def preset_input(custom_start: OperationSettings) -> io.Input:
     return io.DynamicCombo.Input(
         "preset",
         options=[*options, io.DynamicCombo.Option(CUSTOM, custom)],
+        optional=True,
         tooltip=f"{''.join(summaries)}{CUSTOM}: set everything, starting from the paper's numbers.",
     )
 
 
-def read_preset(chosen: Mapping[str, Any] | None, custom_start: S) -> Preset[S]:
-    """The chosen preset, with the values of its own inputs.
+def read_preset(chosen: Chosen, custom_start: S, others: Mapping[str, Any]) -> Preset[S]:
+    """The chosen preset, the first one if none was chosen, with the values of its own inputs.
 
     Args:
-        chosen: what ComfyUI makes of a preset input: the name under `preset`, and the values of its inputs; None for
-            a name that is not in the list.
+        chosen: see `Chosen`.
         custom_start: the settings for the values of `custom` that are not given.
+        others: the node's inputs that are not in its schema. If ComfyUI could not tell the preset, the values of its
+            inputs are here, as `preset.steps`.
 
     Raises:
         ValueError: there is no such preset, or a value is out of range.
     """
     known = {**_listed(type(custom_start)), CUSTOM: Preset(CUSTOM, custom_start)}
-    if chosen is None or chosen["preset"] not in known:
-        raise ValueError(f"There is no such preset. There are: {', '.join(known)}.")
-    preset = known[chosen["preset"]]
-    own = {key: value for key, value in chosen.items() if key != "preset"}
+    if not isinstance(chosen, Mapping):
+        chosen = {"preset": next(iter(known)) if chosen is None else chosen}
+        chosen |= {key.removeprefix("preset."): value for key, value in others.items() if key.startswith("preset.")}
+    name = chosen["preset"]
+    if name not in known:
+        raise ValueError(f"There is no such preset: '{name}'. There are: {', '.join(known)}.")
+    preset = known[name]
+    inputs = custom_start.values() if name == CUSTOM else preset.inputs
+    own = {key: chosen[key] for key in inputs if chosen.get(key) is not None}
     return replace(preset, settings=preset.settings.with_values(**own))
 
 
@@ -95,7 +105,14 @@ class _Constraints(list[str]):
 
 
 def _steps(default: int) -> io.Input:
-    return io.Int.Input("steps", default=default, min=1, max=2000, tooltip="How many steps the picture is changed in.")
+    return io.Int.Input(
+        "steps",
+        default=default,
+        min=1,
+        max=2000,
+        optional=True,
+        tooltip="How many steps the picture is changed in.",
+    )
 
 
 def _step_size(default: float) -> io.Input:
@@ -105,6 +122,7 @@ def _step_size(default: float) -> io.Input:
         min=0.001,
         max=100.0,
         step=0.05,
+        optional=True,
         tooltip="The length of a step. l2 and none: for a picture of 224 x 224, scaled to yours. linf: how far every "
         "pixel value (0 to 1) moves; 0.01 is a good start.",
     )
@@ -117,6 +135,7 @@ def _epsilon(default: float) -> io.Input:
         min=0.001,
         max=1000.0,
         step=0.5,
+        optional=True,
         tooltip="How far the picture may go from its start. l2: the distance for a picture of 224 x 224, scaled to "
         "yours. linf: the most a pixel value (0 to 1) may change; 0.1 is a good start. Not used by none.",
     )
@@ -127,6 +146,7 @@ def _norm(default: str) -> io.Input:
         "norm",
         options=_Constraints(CONSTRAINTS),
         default=default,
+        optional=True,
         tooltip="What epsilon limits. l2: how far the picture as a whole goes from its start, as in the paper. linf: "
         "how far each pixel value goes. none: there is no limit, and steps are as for l2.",
     )
@@ -137,6 +157,7 @@ def _objective(default: str) -> io.Input:
         "objective",
         options=list(OBJECTIVES),
         default=default,
+        optional=True,
         tooltip="logit: as much of the class as will go; bold. cross-entropy: until the classifier is sure, as in "
         "the paper. margin: until the class is well ahead of the runner-up. logit + cross-entropy: bold, and sure.",
     )
@@ -149,6 +170,7 @@ def _final_step(default: float) -> io.Input:
         min=0.0,
         max=1.0,
         step=0.05,
+        optional=True,
         advanced=True,
         tooltip="The last step's size as a share of the first's; it falls evenly between. 1: all steps the same.",
     )
@@ -160,6 +182,7 @@ def _jitter(default: int) -> io.Input:
         default=default,
         min=0,
         max=8,
+        optional=True,
         advanced=True,
         tooltip="Pixels by which the classifier's view is shifted from step to step, against grid patterns.",
     )
@@ -172,6 +195,7 @@ def _noise(default: float) -> io.Input:
         min=0.0,
         max=1.0,
         step=0.05,
+        optional=True,
         advanced=True,
         tooltip="How much photo-like noise is blended into the start, so that seeds give different pictures.",
     )
@@ -182,9 +206,11 @@ def _fill(default: str) -> io.Input:
         "fill",
         options=list(FILLS),
         default=default,
-        tooltip="What the hole shows at the start. surround: the colours around it, blurred into it. mean colour: "
-        "of what is visible, as in the paper. noise: photo-like noise; seeds give different pictures. class seed: "
-        "blurry blobs in the class's usual colours and layout; seeds give different pictures.",
+        optional=True,
+        tooltip="What the hole shows at the start. surround: the colours around it, blurred into it; beyond the "
+        "edge of a padded picture, its mirror image. mean colour: of what is visible, as in the paper. noise: "
+        "photo-like noise; seeds give different pictures. class seed: blurry blobs in the class's usual colours and "
+        "layout; seeds give different pictures.",
     )
 
 
@@ -194,6 +220,7 @@ def _feather(default: int) -> io.Input:
         default=default,
         min=0,
         max=16,
+        optional=True,
         tooltip="Over how many pixels, as the classifier sees them, the change fades in from the rim of the mask. "
         "It fades inside the mask: outside nothing changes. 0: a hard edge.",
     )
@@ -206,6 +233,7 @@ def _penalty(default: float) -> io.Input:
         min=0.0,
         max=100000.0,
         step=1.0,
+        optional=True,
         tooltip="The paper's lambda: on the way the surroundings may change as well, at this price, and come back as "
         "they were at the end. 0: they are held still.",
     )
@@ -215,6 +243,7 @@ def _consistent(default: bool) -> io.Input:
     return io.Boolean.Input(
         "consistent",
         default=default,
+        optional=True,
         tooltip="Hold the result to the picture it came from: every block of pixels keeps its mean. Off: as in the "
         "paper, only epsilon limits the change.",
     )
@@ -226,6 +255,7 @@ def _detail_steps(default: int) -> io.Input:
         default=default,
         min=0,
         max=500,
+        optional=True,
         tooltip="In a picture larger than the classifier's own size: so many further steps at each finer resolution, "
         "looking at it in tiles. 0: only what the classifier sees at once.",
     )

@@ -24,6 +24,7 @@ class RobustSaveClassifier(io.ComfyNode):
                 io.String.Input(
                     "filename",
                     default="my classifier",
+                    optional=True,
                     tooltip="The file's name, without an extension; folder/name puts it into a folder. A file of that "
                     "name is kept, and the new one gets a number.",
                 ),
@@ -33,7 +34,7 @@ class RobustSaveClassifier(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, classifier: LoadedClassifier, filename: str) -> io.NodeOutput:
+    def execute(cls, classifier: LoadedClassifier, filename: str = "my classifier") -> io.NodeOutput:
         path = save(classifier, filename)
         message = f"Saved as {path.name}. Press R to see it in Load Robust Classifier."
         show_status(message)

@@ -20,7 +20,7 @@ def classifier_input() -> io.Input:
 
 
 def target_class_input(tooltip: str, default: str = "church") -> io.Input:
-    return io.String.Input("target_class", default=default, tooltip=tooltip)
+    return io.String.Input("target_class", default=default, optional=True, tooltip=tooltip)
 
 
 def guessable_class_input(guess: str) -> io.Input:
@@ -41,12 +41,25 @@ def read_class(target_class: str, classifier: RobustClassifier, may_guess: bool 
 
 
 def seed_input(tooltip: str) -> io.Input:
-    return io.Int.Input("seed", default=0, min=0, max=LARGEST_SEED, control_after_generate=True, tooltip=tooltip)
+    return io.Int.Input(
+        "seed", default=0, min=0, max=LARGEST_SEED, control_after_generate=True, optional=True, tooltip=tooltip
+    )
 
 
-def seeds_of_batch(seed: int, count: int) -> list[int]:
-    """One seed for each picture of a batch: picture n uses seed + n."""
-    return [(seed + index) % (LARGEST_SEED + 1) for index in range(count)]
+def same_seed_input() -> io.Input:
+    return io.Boolean.Input(
+        "same_seed",
+        default=False,
+        optional=True,
+        advanced=True,
+        tooltip="The same seed for every picture of the batch. For the frames of a film: like frames give like "
+        "pictures, and nothing flickers. Off: picture n (from 0) uses seed + n.",
+    )
+
+
+def seeds_of_batch(seed: int, count: int, same: bool = False) -> list[int]:
+    """One seed for each picture of a batch: picture n uses seed + n, or `same` the seed itself."""
+    return [seed if same else (seed + index) % (LARGEST_SEED + 1) for index in range(count)]
 
 
 def animate_input() -> io.Input:
@@ -66,5 +79,6 @@ def frames_output() -> io.Output:
     return io.Image.Output(
         "frames",
         tooltip="The film that animate asks for, from the start to the result, one picture of the batch after the "
-        "other. Wire it into Create Video or Save Animated WEBP. Without animate: the result.",
+        "other. Wire it into Create Video or Save Animated WEBP. Without animate: the result. Frames of a picture with "
+        "transparency have it too, which Save Video does not take: put Split Image with Alpha between.",
     )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 PLACEHOLDER_MASK = 64
 """Load Image gives an all-zero mask of this side for a picture without transparency."""
+TRACE = 3.5 / 255
+"""A mask value below this shows nothing. JPEG and video leave 1 to 3 of 255 where a mask was black."""
+FAINT = 0.1
+"""Below this hardly anything shows."""
 
 
 def images_from_comfy(image: Tensor) -> Tensor:
@@ -30,9 +35,14 @@ def images_from_comfy(image: Tensor) -> Tensor:
         raise ValueError("The image holds NaN or infinite values. Look at the node that made it.")
     images = image.float().clamp(0, 1).permute(0, 3, 1, 2)
     if channels == 4:
-        alpha = images[:, 3:]
-        images = images[:, :3] * alpha + (1 - alpha)
+        images = flattened(images)
     return images.expand(-1, 3, -1, -1).contiguous()
+
+
+def flattened(images: Tensor) -> Tensor:
+    """Pictures with transparency `[B, 4, H, W]` on white, `[B, 3, H, W]`."""
+    alpha = images[:, 3:]
+    return images[:, :3] * alpha + (1 - alpha)
 
 
 def images_to_comfy(images: Tensor) -> Tensor:
@@ -42,6 +52,8 @@ def images_to_comfy(images: Tensor) -> Tensor:
 
 def mask_from_comfy(mask: Tensor, height: int, width: int) -> Tensor | None:
     """MASK `[B, H, W]` or `[H, W]`, any size -> `[B, 1, height, width]` in [0, 1]; None where there is no mask.
+
+    Values below `TRACE` are 0.
 
     Raises:
         ValueError: an empty mask, another number of dimensions, NaN or infinity.
@@ -57,9 +69,29 @@ def mask_from_comfy(mask: Tensor, height: int, width: int) -> Tensor | None:
     if mask.shape[1:] == (PLACEHOLDER_MASK, PLACEHOLDER_MASK) and not bool(mask.any()):
         return None
     mask = mask.float().clamp(0, 1)[:, None]
+    mask = torch.where(mask < TRACE, torch.zeros_like(mask), mask)
     if mask.shape[2:] == (height, width):
         return mask
     return F.interpolate(mask, (height, width), mode="bilinear", antialias=True).clamp(0, 1)
+
+
+def faint_note(mask: Tensor) -> str | None:
+    """What to say of a MASK if most of what it marks is faint."""
+    marked = mask[mask > 0].float()
+    if not len(marked):
+        return None
+    traces, faint = (float((marked < limit).float().mean()) for limit in (TRACE, FAINT))
+    if traces > 0.5:
+        return (
+            f"{traces:.0%} of what the mask marks is fainter than 4 of 255, as JPEG and video leave it behind. "
+            "Nothing would show there, so it counts as not painted."
+        )
+    if faint > 0.5:
+        return (
+            f"{faint:.0%} of what the mask marks is fainter than {FAINT:.0%}: it takes time, and hardly shows. If it "
+            "should be black, put Threshold Mask between."
+        )
+    return None
 
 
 def same_batch(images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ..training import CardInfo, Recipe, RunExistsError, RunPaths, TrainingRecord, generate_samples, read_data, train
+from ..training import (
+    CardInfo,
+    Recipe,
+    RunExistsError,
+    RunPaths,
+    TrainingData,
+    TrainingRecord,
+    generate_samples,
+    keeps_near_copies,
+    read_data,
+    train,
+)
 from ..training import Progress as TrainingProgress
 from .comfy.classifiers import STATUS_SECONDS, LoadedClassifier, load_file
 from .comfy.execution import empty_device
@@ -36,32 +49,44 @@ def train_classifier(folder: str, recipe: Recipe, epochs: int | None, name: str)
     """
     source, wanted = input_folder(folder), classifier_file(name)
     with torch.inference_mode(False), torch.enable_grad():
-        data = read_data(source, recipe.input_size, Progress())
-        if data.left_out:
-            show_status(data.left_out)
-        device = empty_device()
+        data = _read(source, recipe, keeps_near_copies(RunPaths(wanted, training_folder(wanted))))
+        device, kept = empty_device(), list[str]()
         for path in numbered(wanted):
             run = RunPaths(path, training_folder(path))
+            near = keeps_near_copies(run)
+            # Runs of earlier versions resume with the pictures that they began with.
+            if data.keeps_near_copies != near:
+                data = _read(source, recipe, near)
             try:
                 trained = train(
                     data, recipe, run, CardInfo(path.stem, f"'{folder}'"), device, epochs, _Reporter(path.stem)
                 )
                 break
-            except RunExistsError:
-                continue
+            except RunExistsError as error:
+                logging.info("Robust Synthesis: %s A number is appended to the name.", error)
+                kept.append(path.name)
             except Cancelled:
                 show_status(f"Stopped. The best so far is {path.name}; run it again to go on.")
                 raise
         figures = TrainingRecord.from_dict(trained.card.training).evaluation
         assert figures, "the training has finished"
+        others = f" {', '.join(kept)}: kept, being of other pictures or settings." if kept else ""
+        # Progress has covered what was left out.
         show_status(
             f"Saved as {path.name}: it recognises {figures.clean_accuracy:.0%} of the pictures kept aside, and "
-            f"{figures.robust_accuracy:.0%} of them under attack."
+            f"{figures.robust_accuracy:.0%} of them under attack.{others}\n{data.left_out}".strip()
         )
         loaded = load_file(path)
         loaded.to_device()
         assert loaded.model.seeds, "training fits class seeds"
         return loaded, generate_samples(loaded.model, loaded.model.seeds)
+
+
+def _read(source: Path, recipe: Recipe, keep_near_copies: bool) -> TrainingData:
+    data = read_data(source, recipe.input_size, Progress(), keep_near_copies)
+    if str(data.left_out):
+        show_status(str(data.left_out))
+    return data
 
 
 class _Reporter:

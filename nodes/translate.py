@@ -9,22 +9,24 @@ from torch import Tensor
 
 from ..synthesis import TranslateSettings, preset, translate, translate_plan
 from ..synthesis.ascent import Callback
+from .alpha import with_alpha
 from .comfy.classifiers import LoadedClassifier
 from .comfy.execution import run_batch
 from .film import Film
-from .masked import kept_outside
-from .presets import PresetNode, preset_input, read_preset
+from .masked import kept_outside, read_mask
+from .presets import Chosen, PresetNode, preset_input, read_preset
 from .sockets import (
     CATEGORY,
     animate_input,
     classifier_input,
     frames_output,
     read_class,
+    same_seed_input,
     seed_input,
     seeds_of_batch,
     target_class_input,
 )
-from .tensors import images_from_comfy, images_to_comfy, mask_from_comfy, same_batch
+from .tensors import images_from_comfy, images_to_comfy, same_batch
 
 
 class RobustTranslate(PresetNode):
@@ -51,10 +53,10 @@ class RobustTranslate(PresetNode):
                 classifier_input(),
                 io.Image.Input(
                     "image",
-                    tooltip="Where to start: class seeds, photos, drawings; any size, any batch. Transparency is "
-                    "flattened onto white. A picture much larger or smaller than the classifier's own size is changed "
-                    "as a copy of that size, and the change is put back into the original at full resolution; "
-                    "generate and sketch go on to finer and finer copies.",
+                    tooltip="Where to start: class seeds, photos, drawings; any size, any batch. What is "
+                    "transparent is seen on white, and stays transparent. A picture much larger or smaller than the "
+                    "classifier's own size is changed as a copy of that size, and the change is put back into the "
+                    "original at full resolution; generate and sketch go on to finer and finer copies.",
                 ),
                 target_class_input(
                     "The class to move towards: a name (church), a number, a mix (sea:0.7, mountain:0.3), or one to "
@@ -75,11 +77,13 @@ class RobustTranslate(PresetNode):
                     "picture without transparency counts as none.",
                 ),
                 animate_input(),
+                same_seed_input(),
             ],
             outputs=[
                 io.Image.Output("image", tooltip="The changed pictures, at the size they came in."),
                 frames_output(),
             ],
+            accept_all_inputs=True,
         )
 
     @classmethod
@@ -87,21 +91,23 @@ class RobustTranslate(PresetNode):
         cls,
         classifier: LoadedClassifier,
         image: Tensor,
-        target_class: str,
-        preset: dict[str, Any] | None = None,
+        target_class: str = "church",
+        preset: Chosen = None,
         seed: int = 0,
         mask: Tensor | None = None,
         animate: int = 0,
+        same_seed: bool = False,
+        **others: Any,
     ) -> io.NodeOutput:
         model = classifier.model
-        chosen = read_preset(preset, cls.CUSTOM_START)
+        chosen = read_preset(preset, cls.CUSTOM_START, others)
         mix = read_class(target_class, model, chosen.guesses_class)
         images = images_from_comfy(image)
-        masks = None if mask is None else mask_from_comfy(mask, *images.shape[2:])
+        masks = None if mask is None else read_mask(mask, *images.shape[2:])
         if masks is not None:
             images, masks = same_batch(images, masks)
         count, _, height, width = images.shape
-        random_seeds = seeds_of_batch(seed, count)
+        random_seeds = seeds_of_batch(seed, count, same_seed)
 
         def work(chunk: Tensor, part: slice, report: Callback) -> Tensor:
             own = None if masks is None else masks[part].to(chunk)
@@ -112,4 +118,4 @@ class RobustTranslate(PresetNode):
         film = Film(animate)
         plan = translate_plan(model.input_size, height, width, chosen.settings)
         made = run_batch(classifier, images, work, plan=plan, film=film)
-        return io.NodeOutput(images_to_comfy(made), film.to_comfy(made))
+        return io.NodeOutput(with_alpha(images_to_comfy(made), image), with_alpha(film.to_comfy(made), image))

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from ..synthesis import FACTORS, UpsampleSettings, preset, upsample, upsample_plan
 from ..synthesis.ascent import Callback
+from .alpha import with_enlarged_alpha
 from .comfy.classifiers import LoadedClassifier
 from .comfy.execution import refuse_beyond_memory, run_batch
 from .film import Film
-from .presets import PresetNode, preset_input, read_preset
+from .presets import Chosen, PresetNode, preset_input, read_preset
 from .sockets import CATEGORY, animate_input, classifier_input, frames_output, guessable_class_input, read_class
 from .tensors import images_from_comfy, images_to_comfy
 
@@ -35,14 +36,16 @@ class RobustUpsample(PresetNode):
                 classifier_input(),
                 io.Image.Input(
                     "image",
-                    tooltip="The pictures, any size, any batch. A result larger than the classifier's own size is "
-                    "seen in tiles, which takes time in proportion to its pixels.",
+                    tooltip="The pictures, any size, any batch; transparency is enlarged with them. A result "
+                    "larger than the classifier's own size is seen in tiles, which takes time in proportion to its "
+                    "pixels.",
                 ),
                 io.Int.Input(
                     "factor",
                     default=4,
                     min=FACTORS[0],
                     max=FACTORS[-1],
+                    optional=True,
                     tooltip="How many times as wide and high the result is.",
                 ),
                 guessable_class_input("what the classifier itself sees in the picture"),
@@ -53,6 +56,7 @@ class RobustUpsample(PresetNode):
                 io.Image.Output("image", tooltip="The pictures, factor times as wide and high."),
                 frames_output(),
             ],
+            accept_all_inputs=True,
         )
 
     @classmethod
@@ -60,13 +64,14 @@ class RobustUpsample(PresetNode):
         cls,
         classifier: LoadedClassifier,
         image: Tensor,
-        factor: int,
-        target_class: str,
-        preset: dict[str, Any] | None = None,
+        factor: int = 4,
+        target_class: str = "",
+        preset: Chosen = None,
         animate: int = 0,
+        **others: Any,
     ) -> io.NodeOutput:
         model = classifier.model
-        settings = read_preset(preset, cls.CUSTOM_START).settings
+        settings = read_preset(preset, cls.CUSTOM_START, others).settings
         mix = read_class(target_class, model)
         images = images_from_comfy(image)
         count, _, height, width = images.shape
@@ -78,4 +83,5 @@ class RobustUpsample(PresetNode):
         film = Film(animate)
         plan = upsample_plan(model.input_size, height, width, factor, settings)
         made = run_batch(classifier, images, work, plan=plan, enlarged=factor, film=film)
-        return io.NodeOutput(images_to_comfy(made), film.to_comfy(made))
+        pictures, frames = images_to_comfy(made), film.to_comfy(made)
+        return io.NodeOutput(with_enlarged_alpha(pictures, image), with_enlarged_alpha(frames, image))

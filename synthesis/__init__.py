@@ -18,6 +18,9 @@ from .objectives import OBJECTIVES as OBJECTIVES
 from .objectives import class_loss as class_loss
 from .objectives import feature_loss as feature_loss
 from .objectives import penalised as penalised
+from .picture_files import FoundFiles as FoundFiles
+from .picture_files import find_files as find_files
+from .picture_folder import FolderPictures as FolderPictures
 from .picture_folder import pictures_in as pictures_in
 from .presets import Preset as Preset
 from .presets import preset as preset

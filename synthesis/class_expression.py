@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Sequence
 
+from ..models.names import comparable, label_names, plain_text
 from .mix import ExpressionError, Mix, mixed, read_weight
 
 Classes = Sequence[Sequence[str]]
@@ -16,7 +16,8 @@ def parse_class_expression(text: str, labels: Sequence[str]) -> Mix:
     """Read a class expression.
 
     Terms are separated by commas. A term is a class name or number, with an optional weight after a colon and an
-    optional minus before it. Names match without case, spaces, underscores or hyphens.
+    optional minus before it. Names match without case, spaces, underscores, hyphens or quotes, in any Unicode form;
+    commas, colons and dashes may be those of any script.
 
     Args:
         text: the expression.
@@ -26,11 +27,16 @@ def parse_class_expression(text: str, labels: Sequence[str]) -> Mix:
         ExpressionError: an empty text, an unknown class, a name that several classes share and none has first, a
             weight that is no number or out of range.
     """
-    classes = [[name.strip() for name in label.split(",")] for label in labels]
-    terms = [_term(term.strip(), classes) for term in text.split(",") if term.strip()]
+    classes = [label_names(label) for label in labels]
+    written = (_unquoted(term) for term in plain_text(text).split(","))
+    terms = [_term(term, classes) for term in written if term]
     if not terms:
         raise ExpressionError(f"Write a class, for instance '{classes[0][0]}'. {_known(classes)}")
     return mixed(terms, {index: names[0] for index, names in enumerate(classes)})
+
+
+def _unquoted(text: str) -> str:
+    return text.strip().strip("'\"").strip()
 
 
 def _term(term: str, classes: Classes) -> tuple[int, float]:
@@ -41,9 +47,9 @@ def _term(term: str, classes: Classes) -> tuple[int, float]:
     weight = 1.0
     if colon:
         weight = read_weight(number, term, classes[0][0])
-        term = name.strip()
+        term = _unquoted(name)
     if term.startswith("-"):
-        term, weight = term[1:].strip(), -weight
+        term, weight = _unquoted(term[1:]), -weight
     index = _find(term, classes)
     if index is None:
         raise ExpressionError(_unknown(term, classes))
@@ -53,9 +59,9 @@ def _term(term: str, classes: Classes) -> tuple[int, float]:
 def _find(name: str, classes: Classes) -> int | None:
     # A leading minus is part of the expression, never of a name.
     if not name.startswith("-"):
-        wanted = _plain(name)
-        named = [index for index, names in enumerate(classes) if wanted == _plain(names[0])]
-        also_named = [index for index, names in enumerate(classes) if wanted in map(_plain, names[1:])]
+        wanted = comparable(name)
+        named = [index for index, names in enumerate(classes) if wanted == comparable(names[0])]
+        also_named = [index for index, names in enumerate(classes) if wanted in map(comparable, names[1:])]
         if named:
             return named[0]
         if len(also_named) > 1:
@@ -69,16 +75,12 @@ def _find(name: str, classes: Classes) -> int | None:
     return None
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_\-]+", "", name).casefold()
-
-
 def _unknown(name: str, classes: Classes) -> str:
     if name.isdigit():
         return f"There is no class number {name}: this classifier's classes are 0 to {len(classes) - 1}."
-    first = {_plain(other): names[0] for names in reversed(classes) for other in reversed(names)}
-    near = difflib.get_close_matches(_plain(name), first, n=3, cutoff=0.5)
-    near += [key for key in first if len(_plain(name)) >= 3 and _plain(name) in key and key not in near]
+    first = {comparable(other): names[0] for names in reversed(classes) for other in reversed(names)}
+    near = difflib.get_close_matches(comparable(name), first, n=3, cutoff=0.5)
+    near += [key for key in first if len(comparable(name)) >= 3 and comparable(name) in key and key not in near]
     if near:
         names = dict.fromkeys(first[key] for key in near)
         return f"There is no class '{name}'. Did you mean {' or '.join(list(names)[:4])}?"

@@ -71,7 +71,7 @@ def coarse_to_fine(
     start: Tensor | None = None,
     mask: Tensor | None = None,
     mask_settings: MaskSettings | None = None,
-    strength: float = 1.0,
+    strength: float | Tensor = 1.0,
     projection: Callable[[Tensor], Tensor] | None = None,
     covariance: Tensor | None = None,
     callback: Callback | None = None,
@@ -87,7 +87,7 @@ def coarse_to_fine(
         mask: `[B, 1, H, W]` in [0, 1]: where images may change.
         mask_settings: feather and penalty. With them step size and epsilon are those of an image that is all masked,
             and shrink with the square root of the share that is. None: lengths as they are, no feather, no penalty.
-        strength: multiplies step size and epsilon.
+        strength: multiplies step size and epsilon; `[B, 1, 1, 1]` for one of its own for each image.
         projection: see `ascent.ascend`.
         covariance: see `ascent.ascend`.
         callback: see `ascent.Callback`; it sees images `[B, 3, H, W]`, and steps are counted over all levels.
@@ -130,11 +130,10 @@ def _ascend_inside(
     ascent: AscentSettings,
     mask: Tensor,
     penalty: float,
-    strength: float,
+    strength: float | Tensor,
 ) -> Tensor:
     if penalty > 0:
-        scale = mask.new_full((1, 1, 1, 1), strength)
-        optimised = run(penalised(loss, start, mask, penalty), ascent, scale=scale)
+        optimised = run(penalised(loss, start, mask, penalty), ascent, scale=strength * mask.new_ones(1, 1, 1, 1))
         return composite(start, optimised, mask)
     # The same change per pixel, however large the mask is; `linf` lengths are per pixel already.
     share = mask.new_ones(1) if ascent.constraint.name == "linf" else mask.mean((1, 2, 3), keepdim=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..models.names import plain_text
 from .mix import ExpressionError, Mix, mixed, read_weight
 
 
@@ -9,7 +10,7 @@ def parse_feature_expression(text: str, count: int) -> Mix:
     """Read a feature expression.
 
     Terms are separated by commas or line breaks. A term is the number of a feature, with an optional weight after a
-    colon and an optional minus before it.
+    colon and an optional minus before it. Commas, colons and dashes may be those of any script.
 
     Args:
         text: the expression.
@@ -18,7 +19,7 @@ def parse_feature_expression(text: str, count: int) -> Mix:
     Raises:
         ExpressionError: an empty text, a number out of range, a weight that is no number or out of range.
     """
-    terms = [_term(term.strip(), count) for term in text.replace("\n", ",").split(",") if term.strip()]
+    terms = [_term(term.strip(), count) for term in plain_text(text.replace("\n", ",")).split(",") if term.strip()]
     if not terms:
         raise ExpressionError(f"Write a feature, a number from 0 to {count - 1}, or a mix like '5:1, 12:0.5'.")
     return mixed(terms, {index: str(index) for index, _ in terms})

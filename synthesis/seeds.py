@@ -71,14 +71,15 @@ def seed_size(seeds: ClassSeeds | None, input_size: int) -> tuple[int, int]:
     return (side, side) if seeds is None else (seeds.mean.shape[2], seeds.mean.shape[3])
 
 
-def fit_seeds(images: Tensor, index: int, before: ClassSeeds | None, input_size: int) -> ClassSeeds:
+def fit_seeds(images: Tensor | Sequence[Tensor], index: int, before: ClassSeeds | None, input_size: int) -> ClassSeeds:
     """Fit the Gaussian of one class to pictures of it (arXiv 1906.09453, section 3.1).
 
     The covariance is kept as a low-rank factor: the strongest principal components, scaled so that drawing with
     standard normal weights gives the pictures' own spread.
 
     Args:
-        images: `[N, 3, H, W]` in [0, 1]; stretched to the shape of the seeds, as `class_seeds` stretches them back.
+        images: `[N, 3, H, W]` in [0, 1], or several such batches of any sizes; stretched to the shape of the seeds, as
+            `class_seeds` stretches them back.
         index: the class.
         before: the seeds of other classes, which stay; the new ones take their size, grain and rank.
         input_size: of the classifier, for the size of the seeds where there are none before.
@@ -89,12 +90,13 @@ def fit_seeds(images: Tensor, index: int, before: ClassSeeds | None, input_size:
     if before is None:
         height, width = seed_size(None, input_size)
         before = ClassSeeds(torch.empty(0, 3, height, width), torch.empty(0, RANK, 3, height, width), GRAIN, ())
-    small = F.interpolate(images.float().cpu(), before.mean.shape[2:], mode="area")
+    batches = [images] if isinstance(images, Tensor) else images
+    small = torch.cat([F.interpolate(batch.float().cpu(), before.mean.shape[2:], mode="area") for batch in batches])
     mean = small.mean(0)
     _, scales, components = torch.linalg.svd((small - mean).flatten(1), full_matrices=False)
     factors = torch.zeros(before.factors.shape[1:])
     kept = min(len(factors), len(components))
-    spread = scales[:kept, None] / math.sqrt(len(images)) * components[:kept]
+    spread = scales[:kept, None] / math.sqrt(len(small)) * components[:kept]
     factors[:kept] = spread.view(kept, *mean.shape)
     others = [row for row, of in enumerate(before.classes) if of != index]
     return ClassSeeds(

@@ -15,6 +15,7 @@ from playwright.sync_api import Browser, Page
 
 from robust_synthesis.models import ClassifierCard, RobustClassifier, bundled_classifiers, load_classifier
 from robust_synthesis.models.architectures import build_network
+from tests.class_picker_editor import Editor
 from tools.editor import chromium, complaints_of, open_editor
 from tools.server import ComfyServer
 
@@ -115,3 +116,24 @@ def opened(request: pytest.FixtureRequest, browser: Browser, server: ComfyServer
     assert page.evaluate("() => LiteGraph.vueNodesMode") == request.param
     yield page, complaints
     page.context.close()
+
+
+@pytest.fixture
+def editor(opened: tuple[Page, list[str]]) -> Iterator[Editor]:
+    page, complaints = opened
+    complaints.clear()
+    vue_nodes = page.evaluate("() => LiteGraph.vueNodesMode")
+    yield Editor(page, vue_nodes)
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    page.evaluate("() => document.activeElement?.blur()")
+    page.unroute_all()
+    assert not complaints
+
+
+@pytest.fixture
+def seeded(editor: Editor) -> Editor:
+    """A classifier (canvas) and a node that draws a seed of one of its classes."""
+    editor.build(["RobustLoadClassifier", "RobustClassSeed"], [(1, "classifier", 2, "classifier")])
+    editor.choose("canvas")
+    return editor

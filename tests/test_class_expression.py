@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import unicodedata
+from typing import Literal, get_args
 
 import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from robust_synthesis.synthesis import ExpressionError, parse_class_expression
+from robust_synthesis.models.names import comparable, label_names
+from robust_synthesis.synthesis import ExpressionError, parse_class_expression, parse_feature_expression
 
 LABELS = ("church", "english_springer", "golf_ball", "sea", "mountain", "street")
 
@@ -121,3 +124,56 @@ def test_further_names_of_a_class_mean_the_class() -> None:
 
 def test_a_first_name_goes_before_a_further_one() -> None:
     assert parse_class_expression("horn", ["cornet, horn", "horn"]).weights == ((1, 1.0),)
+
+
+ACCENTED = ("café", "Straße, 街道", "lion's mane", "ﬁeld", "golf_ball", "5 o'clock")
+CAFE = "caf\u00e9"
+Form = Literal["NFC", "NFD", "NFKC", "NFKD"]
+FORMS: tuple[Form, ...] = get_args(Form)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("label_form", FORMS[:2])
+def test_names_match_in_any_unicode_form(form: Form, label_form: Form) -> None:
+    labels = [unicodedata.normalize(label_form, label) for label in ACCENTED]
+    for index, label in enumerate(labels):
+        for name in label_names(label):
+            typed = unicodedata.normalize(form, name)
+            assert parse_class_expression(f"{typed}:0.5", labels).weights == ((index, 0.5),)
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("sea\uff1a\uff10\uff0e\uff17\uff0c mountain\uff1a0.3", {"sea": 0.7, "mountain": 0.3}),
+        ("sea\u3001mountain", {"sea": 1, "mountain": 1}),
+        ("\u201csea\u201d, \u2018mountain\u2019:2", {"sea": 1, "mountain": 2}),
+        ('"golf ball", -"street"', {"golf_ball": 1, "street": -1}),
+        ('"-street"', {"street": -1}),
+        ("\u2212street:2, \u2013church", {"street": -2, "church": -1}),
+        ("english\u2010springer", {"english_springer": 1}),
+        ("\uff53\uff45\uff41", {"sea": 1}),
+        ("\ufeffse\u200ba\u00a0", {"sea": 1}),
+    ],
+)
+def test_punctuation_of_other_keyboards_means_the_same(text: str, weights: dict[str, float]) -> None:
+    assert read(text) == pytest.approx(weights)
+
+
+def test_apostrophes_match_and_labels_keep_their_spelling() -> None:
+    labels = ["lion\u2019s mane", "caf\u00e9\uff0ccoffee house"]
+    assert parse_class_expression("lion's mane", labels).weights == ((0, 1.0),)
+    assert parse_class_expression("coffee house", labels).weights == ((1, 1.0),)
+    assert label_names(labels[1]) == [CAFE, "coffee house"]
+    with pytest.raises(ExpressionError, match=f"Did you mean {CAFE}"):
+        parse_class_expression("cafee", labels)
+
+
+def test_features_are_read_with_the_same_punctuation() -> None:
+    assert parse_feature_expression("7\uff1a0.5\uff0c\u221212", 20).weights == ((7, 0.5), (12, -1.0))
+
+
+@given(st.text())
+def test_the_compared_form_is_the_same_for_all_unicode_forms(name: str) -> None:
+    for form in FORMS:
+        assert comparable(unicodedata.normalize(form, name)) == comparable(name)

@@ -2,139 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Route, expect
 
+from tests.class_picker_editor import Editor
 from tools.editor import find_chromium, saved_graph
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium here")
 
-# The first answer of a server that has just begun may take its time.
-expect.set_options(timeout=20_000)
-
 CLASSES = "**/robust_synthesis/classes?*"
 THOUSAND = [[f"thing {index}", f"res {index}", "shared name"] for index in range(1000)]
-FIELD = "input[aria-label='{}']"
-
-
-class Editor:
-    """The real editor, with a classifier and a node that wants a class."""
-
-    def __init__(self, page: Page, vue_nodes: bool) -> None:
-        self.page = page
-        self.vue_nodes = vue_nodes
-
-    def build(self, nodes: list[str], links: list[tuple[int, str, int, str]], zoom: float = 1) -> None:
-        """The nodes in a row, their ids from 1, and links from one's output to another's input."""
-        self.page.evaluate(
-            """([types, links, zoom]) => {
-                app.graph.clear()
-                const nodes = types.map((type, index) => {
-                    const node = LiteGraph.createNode(type)
-                    app.graph.add(node)
-                    node.pos = [20 + index * 330, 60]
-                    return node
-                })
-                for (const [from, output, to, input] of links) {
-                    const [origin, target] = [nodes[from - 1], nodes[to - 1]]
-                    const slot = origin.outputs.findIndex(({ name }) => !output || name === output)
-                    origin.connect(slot, target, target.inputs.findIndex(({ name }) => name === input))
-                }
-                app.canvas.ds.scale = zoom
-                app.canvas.ds.offset = [0, 0]
-                app.canvas.setDirty(true, true)
-            }""",
-            [nodes, links, zoom],
-        )
-        self.settle()
-
-    def settle(self) -> None:
-        """Wait until what changed has been drawn."""
-        self.page.evaluate("() => new Promise((done) => setTimeout(() => requestAnimationFrame(done), 150))")
-
-    def id_of(self, node: str) -> int:
-        found: int = self.page.evaluate("(type) => Number(app.graph.nodes.find((node) => node.type === type).id)", node)
-        return found
-
-    def open(self, node: str, widget: str = "target_class") -> Locator:
-        """Click into the field of that node."""
-        if self.vue_nodes:
-            field = self.page.locator(f"[data-node-id='{self.id_of(node)}'] {FIELD.format(widget)}")
-            field.click()
-            return field
-        self.page.mouse.click(*self.middle(node, widget))
-        return self.page.locator(f"body > {FIELD.format(widget)}")
-
-    def middle(self, node: str, widget: str) -> tuple[float, float]:
-        x, y = self.page.evaluate(
-            """([type, name]) => {
-                const node = app.graph.nodes.find((node) => node.type === type)
-                const widget = node.widgets.find((widget) => widget.name === name)
-                const { left, top } = app.canvas.canvas.getBoundingClientRect()
-                const { scale, offset } = app.canvas.ds
-                const at = [node.pos[0] + node.size[0] / 2 + offset[0], node.pos[1] + widget.y + 10 + offset[1]]
-                return [left + at[0] * scale, top + at[1] * scale]
-            }""",
-            [node, widget],
-        )
-        return x, y
-
-    def choose(self, classifier: str) -> None:
-        self.page.evaluate(
-            "(name) => app.graph.nodes.find((node) => node.comfyClass === 'RobustLoadClassifier')"
-            ".widgets[0].value = name",
-            classifier,
-        )
-
-    def value(self, node: str, widget: str = "target_class") -> Any:
-        return self.page.evaluate(
-            "([type, name]) => app.graph.nodes.find((node) => node.type === type)"
-            ".widgets.find((widget) => widget.name === name).value",
-            [node, widget],
-        )
-
-    def prompt(self, node: str) -> dict[str, Any]:
-        inputs: dict[str, Any] = self.page.evaluate(
-            "async (type) => Object.values((await app.graphToPrompt()).output)"
-            ".find((node) => node.class_type === type).inputs",
-            node,
-        )
-        return inputs
-
-    @property
-    def options(self) -> Locator:
-        return self.page.get_by_role("listbox", name="Classes").get_by_role("option")
-
-    @property
-    def note(self) -> Locator:
-        return self.page.locator(".robust-classes-note")
-
-    def names(self) -> list[str]:
-        return self.page.locator(".robust-classes li span").all_text_contents()
-
-
-@pytest.fixture
-def editor(opened: tuple[Page, list[str]]) -> Iterator[Editor]:
-    page, complaints = opened
-    complaints.clear()
-    vue_nodes = page.evaluate("() => LiteGraph.vueNodesMode")
-    yield Editor(page, vue_nodes)
-    page.keyboard.press("Escape")
-    page.keyboard.press("Escape")
-    page.evaluate("() => document.activeElement?.blur()")
-    page.unroute_all()
-    assert not complaints
-
-
-@pytest.fixture
-def seeded(editor: Editor) -> Editor:
-    """A classifier (canvas) and a node that draws a seed of one of its classes."""
-    editor.build(["RobustLoadClassifier", "RobustClassSeed"], [(1, "classifier", 2, "classifier")])
-    editor.choose("canvas")
-    return editor
 
 
 def plain(name: str) -> str:
@@ -309,23 +186,6 @@ def test_a_string_of_another_node_has_no_list(seeded: Editor) -> None:
     seeded.page.mouse.click(*seeded.middle("PrimitiveString", "value"))
     seeded.settle()
     expect(seeded.options).to_have_count(0)
-
-
-# The canvas asks for a promoted text in a dialog of its own.
-@pytest.mark.parametrize("opened", [True], indirect=True, ids=["vue"])
-def test_a_class_may_be_chosen_on_a_subgraph(seeded: Editor) -> None:
-    seeded.page.evaluate(
-        """() => {
-            const seed = app.graph.nodes.find((node) => node.type === 'RobustClassSeed')
-            const { subgraph, node } = app.graph.convertToSubgraph(new Set([seed]))
-            subgraph.addInput('target_class', 'STRING').connect(
-                subgraph.nodes[0].inputs.find(({ name }) => name === 'target_class'), subgraph.nodes[0])
-            node.title = 'Inside'
-        }"""
-    )
-    seeded.settle()
-    seeded.page.locator(f"{FIELD.format('target_class')}:visible").click()
-    expect(seeded.options).to_have_count(16)
 
 
 def test_a_thousand_classes_scroll_and_are_filtered(seeded: Editor) -> None:

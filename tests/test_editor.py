@@ -70,6 +70,7 @@ def test_the_nodes_are_registered_under_their_names(page: Page) -> None:
         ("Translate to Class", "Translate to Class"),
         ("sketch to image", "Translate to Class"),
         ("robust inpaint", "Masked Inpaint"),
+        ("outpaint", "Masked Inpaint"),
         ("robust upscale", "Upsample"),
         ("feature painting", "Activation Paint"),
         ("own seeds", "Fit Class Seeds"),
@@ -126,6 +127,44 @@ def test_a_workflow_keeps_the_old_name_of_no_limit(page: Page) -> None:
     prompt = page.evaluate("async () => Object.values((await app.graphToPrompt()).output)[0].inputs")
     assert prompt["preset"] == "custom"
     assert prompt["preset.norm"] == "free"
+
+
+def test_a_preset_on_a_subgraph_is_the_one_inside(page: Page, server: ComfyServer) -> None:
+    page.evaluate(
+        """() => {
+            app.graph.clear()
+            const [load, seed, translate, look] = [
+                "RobustLoadClassifier", "RobustClassSeed", "RobustTranslate", "PreviewImage",
+            ].map((type) => app.graph.add(LiteGraph.createNode(type)))
+            const connect = (from, to, input) =>
+                from.connect(0, to, to.inputs.findIndex(({ name }) => name === input))
+            load.widgets[0].value = "canvas"
+            for (const name of ["width", "height"]) seed.widgets.find((widget) => widget.name === name).value = 32
+            connect(load, seed, "classifier")
+            connect(load, translate, "classifier")
+            connect(seed, translate, "image")
+            connect(translate, look, "images")
+            const { subgraph, node } = app.graph.convertToSubgraph(new Set([translate]))
+            const [inner] = subgraph.nodes
+            const slot = inner.inputs.find(({ name }) => name === "preset")
+            subgraph.addInput("preset", slot.type).connect(slot, inner)
+            node.title = "Outside"
+        }"""
+    )
+    client = ComfyClient(server.url)
+    # Custom runs with all of its own inputs left out.
+    for preset in ("refine", "custom"):
+        page.evaluate(
+            """(preset) => {
+                const node = app.graph.nodes.find(({ title }) => title === "Outside")
+                node.widgets.find(({ name }) => name === "preset").value = preset
+            }""",
+            preset,
+        )
+        prompt = page.evaluate("async () => (await app.graphToPrompt()).output")
+        (inputs,) = (node["inputs"] for node in prompt.values() if node["class_type"] == "RobustTranslate")
+        assert inputs["preset"] == preset
+        assert client.run(prompt).images("temp")
 
 
 def test_refreshing_lists_a_new_preset_in_old_and_new_nodes(page: Page, server: ComfyServer) -> None:

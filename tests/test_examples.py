@@ -30,6 +30,7 @@ SAVED = {
     "horse-to-zebra": [(336, 448)],
     "imagenet": [(224, 224)] * 4,
     "inpaint": [(384, 512)],
+    "outpaint": [(576, 768)],
     "large": [(1024, 1024)],
     "own-seeds": [(96, 96)] * 4,
     "paint": [(384, 512)],
@@ -147,6 +148,23 @@ def only_the_hole_is_filled(example: Example) -> None:
     assert (change[hole].max(1) > 8).mean() > 0.5
 
 
+def the_photo_is_continued_beyond_its_edges(example: Example) -> None:
+    inpaint = example.one("RobustInpaint")
+    pad = example.inputs(example.inputs(inpaint)["image"][0])
+    photo, made = pixels(example.loaded(example.inputs(inpaint)["image"][0])), example.made(inpaint)
+    height, width, _ = photo.shape
+    inside = np.s_[pad["top"] : pad["top"] + height, pad["left"] : pad["left"] + width]
+    # Saving rounds down.
+    assert np.abs(made[inside] - photo).max() <= 1
+    border = np.ones(made.shape[:2], bool)
+    border[inside] = False
+    steps = np.abs(np.diff(made, axis=1, append=made[:, -1:])).mean(2)
+    # Neither haze nor a seam.
+    assert 0.5 < steps[border].mean() / steps[~border].mean() < 1.5
+    for edge in (pad["left"] - 1, pad["left"] + width - 1):
+        assert steps[:, edge].mean() < 2 * steps[~border].mean()
+
+
 def the_mean_of_each_block_is_the_photo(example: Example) -> None:
     upsample = example.one("RobustUpsample")
     photo, larger = pixels(example.loaded(upsample)), example.made(upsample)
@@ -252,6 +270,7 @@ def the_trained_classifier_is_listed(example: Example) -> None:
 CHECKS: dict[str, Callable[[Example], None]] = {
     "generate": frames_make_a_film,
     "inpaint": only_the_hole_is_filled,
+    "outpaint": the_photo_is_continued_beyond_its_edges,
     "upsample": the_mean_of_each_block_is_the_photo,
     "paint": each_brush_paints_its_own_region,
     "features": found_features_are_painted,

@@ -278,6 +278,70 @@ def test_three_brushes_in_a_row_keep_what_each_left_alone(paint: Brush) -> None:
     assert torch.equal(stages[-1][untouched], picture[untouched])
 
 
+def padded(image: Tensor, border: int, feathering: int = 0) -> tuple[Tensor, Tensor]:
+    """A picture with a grey border on its right and at its bottom, and its mask, as core's pad node makes them."""
+    count, height, width, _ = image.shape
+    larger = torch.full((count, height + border, width + border, 3), 0.5)
+    mask = torch.ones(1, height + border, width + border)
+    larger[:, :height, :width] = image
+    mask[:, :height, :width] = 0
+    for n in range(feathering):
+        mask[:, : height - feathering + n + 1, width - feathering + n] = ((n + 1) / feathering) ** 2
+        mask[:, height - feathering + n, : width - feathering + n + 1] = ((n + 1) / feathering) ** 2
+    return larger, mask
+
+
+@pytest.mark.parametrize("feathering", [0, 12])
+def test_a_picture_is_continued_beyond_its_edges(pack: ModuleType, classifier: Any, feathering: int) -> None:
+    image = pack.RobustClassSeed.execute(classifier, "mountain", 96, 96, 2, 3, "class gaussian").result[0]
+    image = (image * 0.8 + 0.2 * noise(2, 96, 96, 3)).clamp(0, 1)
+    larger, mask = padded(image, 64, feathering)
+    preset = {"preset": "inpaint", "fill": "surround"}
+
+    def outpaint(picture: Tensor) -> Tensor:
+        made: Tensor = pack.RobustInpaint.execute(classifier, picture, mask, "mountain", preset, 0).result[0]
+        return made
+
+    made = outpaint(larger)
+    assert torch.equal(made[:, mask[0] == 0], larger[:, mask[0] == 0])
+    # What lies under the border is not looked at.
+    other = torch.where(mask[..., None] == 1, 1 - larger, larger)
+    assert torch.equal(outpaint(other), made)
+    # Neither haze nor a seam: at the edge, and beyond it, neighbours differ as much as in the picture.
+    steps = made.diff(dim=2).abs()[:, :96].mean((0, 1, 3))
+    usual = float(steps[20:70].mean())
+    assert 0.5 * usual < float(steps[100:150].mean()) < 2 * usual
+    assert float(steps[94:97].max()) < 2 * usual
+    alone = pack.RobustInpaint.execute(classifier, larger[1:], mask, "mountain", preset, 1).result[0]
+    torch.testing.assert_close(made[1:], alone, rtol=0, atol=1e-4)
+
+
+def test_masks_with_and_without_a_covered_side_share_a_batch(inpaint: Brush) -> None:
+    image, masks = noise(2, 60, 80, 3), torch.zeros(2, 60, 80)
+    masks[0, :, 50:] = 1
+    masks[1, 10:30, 50:] = 1
+    together = inpaint(image, masks)
+    for n in range(2):
+        assert torch.equal(together[n : n + 1], inpaint(image[n : n + 1], masks[n : n + 1]))
+
+
+def test_a_trace_of_noise_in_the_mask_changes_nothing(brush: Brush, said: pytest.LogCaptureFixture) -> None:
+    image, mask = noise(1, 60, 80, 3), torch.zeros(1, 60, 80)
+    mask[:, 20:50, 30:70] = 1
+    traces = torch.where(mask == 0, noise(1, 60, 80, seed=1) * 2 / 255, mask)
+    clean = brush(image, mask)
+    assert "faint" not in said.text
+    assert torch.equal(brush(image, traces), clean)
+    assert "fainter than 4 of 255" in said.text
+    said.clear()
+    assert torch.equal(brush(image, traces * (mask == 0)), image)
+    assert "too faint to show" in said.text
+    # A soft mask is meant: it blends.
+    soft = brush(image, mask * 0.3)
+    assert (soft - image).abs().max() > 0
+    assert (soft != image).any(3)[mask > 0].float().mean() > 0.9
+
+
 def test_a_long_strip_is_filled_painted_and_explained(pack: ModuleType, classifier: Any, brush: Brush) -> None:
     image, part = noise(1, 4, 20000, 3), torch.zeros(1, 4, 20000)
     part[:, :1, :400] = 1

@@ -202,6 +202,43 @@ def test_cancel_stops_within_a_step(node: Node) -> None:
         comfy.utils.set_progress_bar_global_hook(None)
 
 
+def see_through(batch: int, height: int, width: int) -> Tensor:
+    """Pictures of noise that fade out to the right."""
+    image = noise(batch, height, width, 4)
+    image[..., 3] = torch.linspace(1.5, -0.5, width).clamp(0, 1)
+    return image
+
+
+@every_preset
+def test_transparency_is_carried_through_to_pictures_and_frames(node: Node) -> None:
+    image, mask = see_through(2, 40, 56), islands(40, 56)
+    factor = node.inputs.get("factor", 1)
+    made, frames = node(image, mask, animate=2)
+    assert made.shape == (2, 40 * factor, 56 * factor, 4)
+    assert frames.shape[1:] == made.shape[1:]
+    flat = image[..., :3] * image[..., 3:] + (1 - image[..., 3:])
+    plain, plain_frames = node(flat, mask, animate=2)
+    assert plain.shape[3] == plain_frames.shape[3] == 3
+    for carried, opaque in ((made, plain), (frames, plain_frames)):
+        solid = carried[..., 3] == 1
+        assert torch.equal(carried[solid][:, :3], opaque[solid])
+    if factor == 1:
+        assert torch.equal(made[..., 3], image[..., 3])
+        assert torch.equal(frames[..., 3], image[:1, ..., 3].expand(len(frames), -1, -1))
+    if node.inputs.get("mask", mask) is not None and factor == 1:
+        outside = islands(40, 56)[0] == 0
+        assert torch.equal(made[:, outside], image[:, outside])
+
+
+@pytest.mark.parametrize("node", ["translate", "masked translate", "inpaint", "natural noise"], indirect=True)
+def test_with_the_same_seed_like_pictures_stay_alike(node: Node) -> None:
+    image = noise(1, 40, 56, 3).expand(3, -1, -1, -1)
+    each, same = node(image, seed=5)[0], node(image, seed=5, same_seed=True)[0]
+    assert not torch.equal(each[:1], each[1:2])
+    for n in range(3):
+        torch.testing.assert_close(same[n : n + 1], each[:1], rtol=0, atol=1e-4)
+
+
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"steps": 0}, "Steps is 0"),
     ({"step_size": -1.0}, "step size is -1.0"),
@@ -219,7 +256,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"mask": torch.ones(2, 20, 20)}, "3 images and 2 masks"),
     ({"feature": "99999"}, "features are 0 to"),
     ({"image": noise(1, 4, 4, 5)}, "5 channels"),
-    ({"preset": None}, "There is no such preset. There are: .*, custom"),
+    ({"preset": "none of them"}, "There is no such preset: 'none of them'. There are: .*, custom"),
 ]
 
 

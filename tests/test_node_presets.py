@@ -55,7 +55,7 @@ def folder(pack: ModuleType) -> Iterator[Path]:
 
 
 def choice(pack: ModuleType, node_id: str = "RobustInpaint") -> dict[str, Any]:
-    spec: dict[str, Any] = getattr(pack, node_id).GET_NODE_INFO_V1()["input"]["required"]["preset"][1]
+    spec: dict[str, Any] = getattr(pack, node_id).GET_NODE_INFO_V1()["input"]["optional"]["preset"][1]
     return spec
 
 
@@ -64,7 +64,7 @@ def test_a_users_presets_come_after_the_built_in_ones(pack: ModuleType, folder: 
     spec = choice(pack)
     assert [option["key"] for option in spec["options"]] == ["inpaint", "paper", "mine", "custom"]
     assert "mine: a little of it. custom:" in spec["tooltip"]
-    inputs = spec["options"][2]["inputs"]["required"]
+    inputs = spec["options"][2]["inputs"]["optional"]
     assert {name: options["default"] for name, (_, options) in inputs.items()} == {"fill": "noise", "feather": 4}
     assert [option["key"] for option in choice(pack, "RobustTranslate")["options"]][-2:] == ["refine", "custom"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -12,14 +13,25 @@ import torch
 from torch import Tensor
 
 from robust_synthesis.synthesis.presets import presets
+from tests.seed_fitting import fit
 
 ROOT = Path(__file__).resolve().parent.parent
 # Saved workflows hold these names.
 INPUTS = {
     "RobustLoadClassifier": ["classifier", "input_size", "mean", "std"],
-    "RobustClassSeed": ["classifier", "target_class", "width", "height", "batch_size", "seed", "method", "best_of"],
-    "RobustTranslate": ["classifier", "image", "target_class", "preset", "seed", "mask", "animate"],
-    "RobustInpaint": ["classifier", "image", "mask", "target_class", "preset", "seed", "animate"],
+    "RobustClassSeed": [
+        "classifier",
+        "target_class",
+        "width",
+        "height",
+        "batch_size",
+        "seed",
+        "method",
+        "best_of",
+        "same_seed",
+    ],
+    "RobustTranslate": ["classifier", "image", "target_class", "preset", "seed", "mask", "animate", "same_seed"],
+    "RobustInpaint": ["classifier", "image", "mask", "target_class", "preset", "seed", "animate", "same_seed"],
     "RobustUpsample": ["classifier", "image", "factor", "target_class", "preset", "animate"],
     "RobustActivationPaint": [
         "classifier",
@@ -127,7 +139,7 @@ def test_nodes_without_pictures_work_in_inference_mode_as_outside(pack: ModuleTy
         image, mask = seeds(pack, loaded, 2) * 1.0, torch.ones(1, 48, 48) * 0.9
         label, scores, chart = pack.RobustClassify.execute(loaded, image, 3).result
         features, sheet = pack.RobustFeatures.execute(loaded, image, 2, mask).result
-        (fitted,) = pack.RobustFitSeeds.execute(loaded, image, "sea").result
+        fitted = fit(pack, loaded, image, "sea")
         drawn = pack.RobustClassSeed.execute(fitted, "sea", 32, 32, 2, 0, "class gaussian").result[0]
         return [chart, sheet, drawn], [label, scores, features]
 
@@ -147,11 +159,27 @@ def test_nodes_without_pictures_work_in_inference_mode_as_outside(pack: ModuleTy
     assert chart.shape[3] == 3
 
 
+@pytest.mark.parametrize("node_id", INPUTS)
+def test_whatever_has_a_default_may_be_left_out(pack: ModuleType, node_id: str) -> None:
+    node = getattr(pack, node_id)
+    parameters = inspect.signature(node.execute).parameters
+    for entry in node.GET_SCHEMA().inputs:
+        if getattr(entry, "default", None) is not None:
+            assert entry.optional, f"{entry.id} has a default and is required"
+            # A node that takes lists is given a list of one.
+            default = (entry.default,) if node.GET_SCHEMA().is_input_list else entry.default
+            assert parameters[entry.id].default == default, f"the default of {entry.id}"
+        for option in getattr(entry, "options", None) or []:
+            assert all(inner.optional for inner in getattr(option, "inputs", []))
+    # A choice of presets has no default: it is the first.
+    assert all(entry.optional for entry in node.GET_SCHEMA().inputs if entry.id == "preset")
+
+
 @pytest.mark.parametrize("node_id", PRESETS)
 def test_custom_starts_from_the_papers_numbers(pack: ModuleType, node_id: str) -> None:
     node = getattr(pack, node_id)
-    options = node.GET_NODE_INFO_V1()["input"]["required"]["preset"][1]["options"]
-    (custom,) = (choice["inputs"]["required"] for choice in options if choice["key"] == "custom")
+    options = node.GET_NODE_INFO_V1()["input"]["optional"]["preset"][1]["options"]
+    (custom,) = (choice["inputs"]["optional"] for choice in options if choice["key"] == "custom")
     settings = type(node.CUSTOM_START)
     (paper,) = (entry for name, entry in presets(settings).items() if name in ("paper", "paper generate"))
     # Holding the result to its source is no number of the paper's: whoever sets everything starts with it.

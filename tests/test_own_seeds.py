@@ -12,6 +12,8 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
+from tests.seed_fitting import fit
+
 RED, GREEN = torch.tensor([0.7, 0.3, 0.25]), torch.tensor([0.2, 0.55, 0.3])
 
 
@@ -50,7 +52,7 @@ def test_the_seeds_of_a_class_have_the_colours_and_the_layout_of_its_pictures(
 ) -> None:
     pictures = landscapes(20)
     before = draw(pack, classifier, "sea")
-    (fitted,) = pack.RobustFitSeeds.execute(classifier, pictures, target).result
+    fitted = fit(pack, classifier, pictures, target)
     drawn = draw(pack, fitted, "sea")
     for half, rows in ((slice(0, 11), slice(0, 28)), (slice(13, 24), slice(32, 60))):
         mean = pictures[:, rows].mean((0, 1, 2))
@@ -64,7 +66,7 @@ def test_the_other_classes_and_the_classifier_that_came_in_stay(pack: ModuleType
     kept = pictures.clone()
     labels = classifier.model.labels
     before = {label: draw(pack, classifier, label, 2) for label in labels}
-    (fitted,) = pack.RobustFitSeeds.execute(classifier, pictures, "sea").result
+    fitted = fit(pack, classifier, pictures, "sea")
 
     assert torch.equal(pictures, kept)
     for label in labels:
@@ -74,13 +76,13 @@ def test_the_other_classes_and_the_classifier_that_came_in_stay(pack: ModuleType
     (first, second) = (pack.RobustClassify.execute(x, image, 5).result[1] for x in (classifier, fitted))
     assert first == second
     # Fitted again, and for another class, it keeps what it has.
-    (both,) = pack.RobustFitSeeds.execute(fitted, 1 - pictures, "church").result
+    both = fit(pack, fitted, 1 - pictures, "church")
     assert torch.equal(draw(pack, both, "sea", 2), draw(pack, fitted, "sea", 2))
     assert not torch.equal(draw(pack, both, "church", 2), before["church"])
 
 
 def test_a_single_picture_is_every_seed(pack: ModuleType, classifier: Any) -> None:
-    (fitted,) = pack.RobustFitSeeds.execute(classifier, landscapes(1), "sea").result
+    fitted = fit(pack, classifier, landscapes(1), "sea")
     drawn = draw(pack, fitted, "sea", 3)
     assert torch.equal(drawn[0], drawn[1])
     assert torch.equal(drawn[0], drawn[2])
@@ -90,7 +92,7 @@ def test_a_classifier_without_seeds_gets_its_first(pack: ModuleType, classifier:
     from dataclasses import replace
 
     bare = replace(classifier, model=classifier.model.with_seeds(None))
-    (fitted,) = pack.RobustFitSeeds.execute(bare, landscapes(5), "sea").result
+    fitted = fit(pack, bare, landscapes(5), "sea")
     assert draw(pack, fitted, "sea", 2).shape == (2, 24, 24, 3)
     with pytest.raises(ValueError, match=r"no class seeds for church\. Choose the method"):
         draw(pack, fitted, "church", 1)
@@ -103,14 +105,14 @@ def test_a_classifier_without_seeds_gets_its_first(pack: ModuleType, classifier:
 @pytest.mark.parametrize("target", ["sea, church", "-sea", "sea:0.5, 3"])
 def test_seeds_are_fitted_to_one_class_at_a_time(pack: ModuleType, classifier: Any, target: str) -> None:
     with pytest.raises(ValueError, match="is not one class: seeds are fitted for one at a time"):
-        pack.RobustFitSeeds.execute(classifier, landscapes(2), target)
+        fit(pack, classifier, landscapes(2), target)
 
 
 def test_a_class_that_does_not_exist_is_answered_with_the_nearest(pack: ModuleType, classifier: Any) -> None:
     with pytest.raises(ValueError, match="Did you mean church"):
-        pack.RobustFitSeeds.execute(classifier, landscapes(2), "chruch")
+        fit(pack, classifier, landscapes(2), "chruch")
     with pytest.raises(ValueError, match="Write a class"):
-        pack.RobustFitSeeds.execute(classifier, landscapes(2), "")
+        fit(pack, classifier, landscapes(2), "")
 
 
 def contents(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -120,7 +122,7 @@ def contents(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def test_a_saved_classifier_is_its_source_with_the_new_seeds(pack: ModuleType, classifier: Any, folder: Path) -> None:
-    (fitted,) = pack.RobustFitSeeds.execute(classifier, landscapes(30), "sea").result
+    fitted = fit(pack, classifier, landscapes(30), "sea")
     made = pack.RobustSaveClassifier.execute(fitted, "my churches")
 
     assert [path.name for path in folder.iterdir()] == ["my churches.safetensors"]
@@ -182,3 +184,22 @@ def test_a_name_that_is_none_or_leads_elsewhere_is_refused(
     above = folder.parent.parent
     assert not [path for path in above.rglob("*") if path.is_file()]
     assert not Path("/abs.safetensors").exists()
+
+
+def test_a_list_of_pictures_of_any_sizes_is_one_set(pack: ModuleType, classifier: Any) -> None:
+    batch = landscapes(12)
+    listed = fit(pack, classifier, [picture[None] for picture in batch], "sea")
+    together = fit(pack, classifier, batch, "sea")
+    torch.testing.assert_close(listed.model.seeds.mean, together.model.seeds.mean)
+    torch.testing.assert_close(draw(pack, listed, "sea"), draw(pack, together, "sea"), rtol=0, atol=1e-4)
+    mixed = fit(pack, classifier, [landscapes(3), landscapes(1, 90, 40), torch.rand(2, 7, 5, 1)], "sea")
+    assert mixed.model.seeds.mean.isfinite().all()
+
+
+def test_lists_of_classes_and_classifiers_give_one_classifier_each(pack: ModuleType, classifier: Any) -> None:
+    both = [classifier, fit(pack, classifier, 1 - landscapes(4), "church")]
+    (made,) = pack.RobustFitSeeds.execute(both, [landscapes(4)], ["sea", "church", "13"], [""]).result
+    assert len(made) == 3
+    expected = [fit(pack, both[min(n, 1)], landscapes(4), target) for n, target in enumerate(["sea", "church", "sea"])]
+    for ours, theirs in zip(made, expected, strict=True):
+        assert torch.equal(ours.model.seeds.mean, theirs.model.seeds.mean)

@@ -13,6 +13,8 @@ from PIL import Image
 from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier
+from tests.picture_makers import make_scenes
+from tests.seed_fitting import fit
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def test_automatic_takes_the_seeds_there_are(pack: ModuleType, loaded: Any, bare
     with pytest.raises(ValueError, match=r"no class seeds for sea.*automatic"):
         start(pack, bare, "class gaussian")
     # Seeds for one class of all.
-    fitted = pack.RobustFitSeeds.execute(bare, torch.rand(4, 30, 30, 3), "sea").result[0]
+    fitted = fit(pack, bare, torch.rand(4, 30, 30, 3), "sea")
     assert torch.equal(start(pack, fitted), start(pack, fitted, "class gaussian"))
     assert torch.equal(start(pack, fitted, target_class="church"), start(pack, bare, "natural noise"))
 
@@ -74,12 +76,12 @@ def test_seeds_are_fitted_to_a_folder(pack: ModuleType, bare: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for index, size in enumerate([(300, 200), (50, 90), (96, 96)]):
         Image.new("RGB", size, (10 * index, 60, 200)).save(folder / f"{index}.png")
-    fitted = pack.RobustFitSeeds.execute(bare, None, "sea", "my seas").result[0]
+    fitted = fit(pack, bare, None, "sea", "my seas")
     mean = start(pack, fitted, batch_size=64).mean((0, 1, 2))
     torch.testing.assert_close(mean, torch.tensor([10.0, 60, 200]) / 255, atol=0.02, rtol=0)
-    before = pack.RobustFitSeeds.fingerprint_inputs(folder="my seas")
+    before = pack.RobustFitSeeds.fingerprint_inputs(folder=["my seas"])
     Image.new("RGB", (8, 8)).save(folder / "another.png")
-    assert pack.RobustFitSeeds.fingerprint_inputs(folder="my seas") != before
+    assert pack.RobustFitSeeds.fingerprint_inputs(folder=["my seas"]) != before
 
 
 @pytest.mark.parametrize(
@@ -88,4 +90,44 @@ def test_seeds_are_fitted_to_a_folder(pack: ModuleType, bare: Any) -> None:
 )
 def test_a_folder_that_will_not_do_is_answered(pack: ModuleType, bare: Any, folder: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        pack.RobustFitSeeds.execute(bare, None, "sea", folder)
+        fit(pack, bare, None, "sea", folder)
+
+
+def test_a_folder_of_a_mac_is_read_and_what_was_left_out_is_shown(
+    pack: ModuleType, bare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import folder_paths
+
+    shown: list[str] = []
+    monkeypatch.setattr("robust_synthesis.nodes.fit_seeds.show_status", shown.append)
+    folder = Path(folder_paths.get_input_directory()) / "cafe\u0301s"
+    make_scenes(folder / "deep", 3)
+    for name in ("._00.png", "IMG_1.HEIC", "broken.png"):
+        (folder / name).write_bytes(b"no picture")
+    (folder / "up").symlink_to(folder.parent, target_is_directory=True)
+    fitted = fit(pack, bare, None, "sea", "caf\u00e9s")
+    assert fitted.model.seeds.classes == (bare.model.labels.index("sea"),)
+    (text,) = shown
+    assert "cannot be read (1): broken.png" in text
+    assert "1 .heic (IMG_1.HEIC). HEIC is how" in text
+
+
+def test_a_link_out_of_the_input_folder_is_called_that(pack: ModuleType, bare: Any, tmp_path: Path) -> None:
+    import folder_paths
+
+    make_scenes(tmp_path / "elsewhere", 2)
+    link = Path(folder_paths.get_input_directory()) / "linked"
+    link.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(ValueError, match="'linked' is a link that leads out of ComfyUI's input folder"):
+        fit(pack, bare, None, "sea", "linked")
+
+
+def test_reading_a_folder_is_cancelled(pack: ModuleType, bare: Any) -> None:
+    import comfy.model_management as mm
+    import folder_paths
+
+    make_scenes(Path(folder_paths.get_input_directory()) / "many", 3)
+    mm.interrupt_current_processing(True)
+    with pytest.raises(mm.InterruptProcessingException):
+        fit(pack, bare, None, "sea", "many")
+    assert not mm.processing_interrupted()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from robust_synthesis.synthesis import surround
+from robust_synthesis.synthesis.surround import extended, fade_in, visible_box
 
 
 def ramp(height: int, width: int) -> Tensor:
@@ -68,3 +69,50 @@ def test_one_visible_pixel_colours_the_largest_hole() -> None:
     images, mask = torch.full((1, 3, 1024, 1024), 0.8), torch.ones(1, 1, 1024, 1024)
     mask[:, :, 300, 700] = 0
     torch.testing.assert_close(surround(images, mask), images)
+
+
+def texture(height: int, width: int) -> Tensor:
+    """Waves of about eight pixels in all directions, a little different from place to place."""
+    down, right = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
+    waves = [torch.sin(0.8 * right + 0.1 * down), torch.sin(0.7 * down - 0.2 * right), torch.sin(0.6 * (down + right))]
+    return 0.5 + 0.15 * torch.stack([waves[0] + waves[1], waves[1] + waves[2], waves[2] + waves[0]])[None]
+
+
+BOXES = [(0, 0, 96, 60), (0, 100, 96, 200), (40, 0, 96, 200), (30, 40, 70, 120), (95, 0, 96, 1)]
+
+
+@pytest.mark.parametrize("box", BOXES)
+def test_a_picture_goes_on_beyond_its_edges_as_sharp_as_it_is(box: tuple[int, int, int, int]) -> None:
+    top, left, bottom, right = box
+    images = torch.zeros(1, 3, 96, 200)
+    images[:, :, top:bottom, left:right] = texture(bottom - top, right - left)
+    mask = torch.ones(1, 96, 200)
+    mask[:, top:bottom, left:right] = 0
+    assert visible_box(mask) == box
+
+    result = extended(images, box)
+
+    assert torch.equal(result[:, :, top:bottom, left:right], images[:, :, top:bottom, left:right])
+    other = torch.where(mask[None] > 0, 1 - images, images)
+    assert torch.equal(extended(other, box), result), "what is outside of the box was looked at"
+    fade = fade_in(box, images)
+    assert (fade[0, 0, top:bottom, left:right] == 0).all()
+    assert (fade[mask[None] > 0] > 0).all()
+    if bottom - top > 1:
+        beyond = mask[0, 1:] > 0
+        steps, inside = result.diff(dim=2).abs(), images[:, :, top:bottom, left:right].diff(dim=2).abs()
+        # No haze: neighbours differ nearly as much as in the picture. No seam: at the edge none differ more.
+        assert steps[:, :, beyond].mean() > 0.5 * inside.mean()
+        edges = [column for column in (left - 1, right - 1) if 0 <= column < steps.shape[3]]
+        assert all(steps[..., top:bottom, column].max() < 1.1 * inside.max() for column in edges)
+        # Where the mirror image is squeezed, in the corners, waves are steeper.
+        assert steps.max() < 3 * inside.max()
+
+
+@pytest.mark.parametrize("covered", [0.0, 0.5])
+def test_a_mask_that_covers_no_whole_side_leaves_all_of_the_picture(covered: float) -> None:
+    mask = torch.full((1, 20, 30), covered)
+    mask[:, :, :8] = 1
+    mask[:, 7, 0] = 0.5
+    assert visible_box(mask) == (0, 0, 20, 30)
+    assert visible_box(torch.ones(1, 20, 30)) is None

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from PIL import Image
 
 
 @pytest.fixture(scope="module")
@@ -14,6 +18,14 @@ def tensors(pack: ModuleType) -> ModuleType:
     import robust_synthesis.nodes.tensors
 
     return robust_synthesis.nodes.tensors
+
+
+@pytest.fixture(scope="module")
+def alpha(pack: ModuleType) -> ModuleType:
+    assert pack
+    import robust_synthesis.nodes.alpha
+
+    return robust_synthesis.nodes.alpha
 
 
 def test_pictures_go_in_and_out_unchanged(tensors: ModuleType) -> None:
@@ -55,7 +67,7 @@ def test_pictures_that_cannot_be_used_are_refused(tensors: ModuleType, image: to
 
 
 def test_masks_of_every_shape_fit_the_picture(tensors: ModuleType) -> None:
-    mask = torch.rand(5, 7)
+    mask = torch.rand(5, 7) * 0.9 + 0.1
     assert torch.equal(tensors.mask_from_comfy(mask, 5, 7), mask[None, None])
     assert torch.equal(tensors.mask_from_comfy(mask[None, None], 5, 7), mask[None, None])
     left = torch.zeros(2, 10, 20)
@@ -72,6 +84,102 @@ def test_the_empty_mask_of_load_image_is_no_mask(tensors: ModuleType) -> None:
     # A mask that someone made stays one, though it be empty.
     assert tensors.mask_from_comfy(torch.zeros(1, 96, 96), 96, 96) is not None
     assert tensors.mask_from_comfy(torch.ones(1, 64, 64), 96, 96) is not None
+
+
+def test_what_jpeg_and_video_leave_of_black_is_black(tensors: ModuleType) -> None:
+    levels = torch.arange(256).view(1, 16, 16) / 255
+    mask = tensors.mask_from_comfy(levels, 16, 16)[0, 0]
+    assert torch.equal(mask, torch.where(levels[0] < 3.5 / 255, 0.0, levels[0]))
+    # Before the resizing: what a soft edge fades to is no trace.
+    hole = torch.zeros(1, 20, 20)
+    hole[:, 5:15, 5:15] = 1
+    noisy = hole.where(hole > 0, torch.tensor(2 / 255))
+    assert torch.equal(tensors.mask_from_comfy(noisy, 77, 50), tensors.mask_from_comfy(hole, 77, 50))
+
+
+def saved_and_loaded(mask: torch.Tensor, quality: int) -> torch.Tensor:
+    buffer = io.BytesIO()
+    Image.fromarray((mask[0] * 255).byte().numpy()).save(buffer, "JPEG", quality=quality)
+    return torch.from_numpy(np.asarray(Image.open(buffer)).copy())[None].float() / 255
+
+
+@pytest.mark.parametrize("quality", [50, 75, 95])
+def test_a_mask_saved_as_jpeg_marks_hardly_more_than_was_painted(tensors: ModuleType, quality: int) -> None:
+    down, right = torch.meshgrid(torch.arange(200), torch.arange(300), indexing="ij")
+    painted = ((down - 90) ** 2 + (right - 140) ** 2 < 60**2).float()[None]
+    noise = torch.rand(1, 200, 300, generator=torch.Generator().manual_seed(0)) * 2 / 255
+    mask = tensors.mask_from_comfy(saved_and_loaded(painted, quality) + noise * (painted == 0), 200, 300)[:, 0]
+    # An 8 x 8 block of the JPEG that the edge goes through is noisy.
+    near = F.max_pool2d(painted[:, None], 17, 1, 8)[:, 0] > 0
+    assert not mask[~near].any()
+    assert tensors.faint_note(painted) is None
+
+
+def test_a_mask_that_is_mostly_faint_is_told(tensors: ModuleType) -> None:
+    mask = torch.zeros(1, 10, 10)
+    assert tensors.faint_note(mask) is None
+    mask[:, :2] = 1
+    mask[:, 2:] = 2 / 255
+    assert tensors.faint_note(mask) == (
+        "80% of what the mask marks is fainter than 4 of 255, as JPEG and video leave it behind. Nothing would show "
+        "there, so it counts as not painted."
+    )
+    mask[:, 2:] = 0.06
+    assert tensors.faint_note(mask) == (
+        "80% of what the mask marks is fainter than 10%: it takes time, and hardly shows. If it should be black, put "
+        "Threshold Mask between."
+    )
+    # A brush with a soft edge, and an even fade.
+    assert tensors.faint_note(torch.linspace(0, 1, 100)[None, None]) is None
+
+
+def cut_out(height: int, width: int, batch: int = 1) -> torch.Tensor:
+    """Pictures of noise with opaque, half transparent and transparent columns."""
+    image = torch.rand(batch, height, width, 4, generator=torch.Generator().manual_seed(0))
+    image[..., 3] = torch.tensor([1.0, 0.5, 0.0]).repeat_interleave(width // 3)
+    return image
+
+
+def on_white(image: torch.Tensor) -> torch.Tensor:
+    return image[..., :3] * image[..., 3:] + 1 - image[..., 3:]
+
+
+def test_what_has_not_changed_keeps_its_colours_and_its_transparency(alpha: ModuleType, tensors: ModuleType) -> None:
+    image = cut_out(4, 9, 2)
+    made = tensors.images_to_comfy(tensors.images_from_comfy(image))
+    assert torch.equal(alpha.with_alpha(made, image), image)
+    assert torch.equal(alpha.with_alpha(made.half(), image), image.half())
+    rgb = image[..., :3]
+    assert alpha.with_alpha(made, rgb) is made
+    assert alpha.with_enlarged_alpha(made, rgb) is made
+
+
+def test_on_white_a_changed_picture_is_what_was_made(alpha: ModuleType) -> None:
+    image = cut_out(4, 9)
+    made = on_white(image) * 0.4 + 0.5
+    # Four frames of one picture.
+    carried = alpha.with_alpha(made.expand(4, -1, -1, -1), image)
+    assert carried.shape == (4, 4, 9, 4)
+    assert torch.equal(carried[..., 3:], image[..., 3:].expand(4, -1, -1, -1))
+    opaque, half, hidden = carried[:1].split(3, 2)
+    assert torch.equal(opaque[..., :3], made[:, :, :3])
+    torch.testing.assert_close(on_white(half), made[:, :, 3:6])
+    assert torch.equal(hidden[..., :3], made[:, :, 6:])
+
+
+def test_an_enlarged_cut_out_has_no_fringe(alpha: ModuleType) -> None:
+    # Red, with black hidden where it is transparent.
+    image = torch.zeros(1, 16, 18, 4)
+    image[:, :, :9] = torch.tensor([0.8, 0.2, 0.1, 1.0])
+    image[:, :, 9:12] = torch.tensor([0.8, 0.2, 0.1, 0.5])
+    made = on_white(image).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    larger = alpha.with_enlarged_alpha(made, image)
+    assert larger.shape == (1, 64, 72, 4)
+    assert torch.equal(larger[:, :, :28, :3], made[:, :, :28])
+    assert (larger[:, :, :28, 3] == 1).all()
+    assert (larger[:, :, 56:, 3] == 0).all()
+    seen = larger[..., 3] > 0.05
+    assert (larger[..., 0][seen] - 0.8).abs().max() < 0.25
 
 
 @pytest.mark.parametrize("mask", [torch.zeros(0, 4, 4), torch.zeros(4), torch.full((1, 4, 4), torch.nan)])

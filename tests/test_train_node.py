@@ -95,7 +95,7 @@ def test_the_same_again_is_loaded_and_other_settings_get_a_number(pack: ModuleTy
     [
         ({"folder": "nowhere"}, "There is no folder 'nowhere'"),
         ({"folder": "../elsewhere"}, "is not inside ComfyUI's input folder"),
-        ({"folder": ""}, "holds no class folders|too few pictures|no pictures in"),
+        ({"folder": ""}, "Write the folder's name"),
         ({"name": ""}, "is no name for a file"),
         ({"name": "../../evil"}, "is no name for a file"),
     ],
@@ -112,6 +112,25 @@ def test_another_picture_in_the_folder_runs_it_again(pack: ModuleType, folder: P
     assert node.fingerprint_inputs(folder="colours", **{**settings, "epochs": 3}) != before
     shutil.copy(folder / "red" / "00.png", folder / "red" / "more.png")
     assert node.fingerprint_inputs(folder="colours", **settings) != before
+
+
+def test_a_fingerprint_ends_in_circles_and_when_cancelled(pack: ModuleType, folder: Path) -> None:
+    import comfy.model_management as mm
+
+    node = pack.RobustTrainClassifier
+    before = node.fingerprint_inputs(folder="colours")
+    (folder / "red" / "up").symlink_to(folder, target_is_directory=True)
+    assert node.fingerprint_inputs(folder="colours") == before
+    for number in range(300):
+        (folder / "red" / f"{number}.txt").touch()
+    mm.interrupt_current_processing(True)
+    try:
+        stopped = node.fingerprint_inputs(folder="colours")
+        # It is never the same as another, and the training that follows is cancelled.
+        assert stopped != node.fingerprint_inputs(folder="colours")
+        assert mm.processing_interrupted()
+    finally:
+        mm.interrupt_current_processing(False)
 
 
 def test_in_the_server_it_is_stopped_goes_on_and_is_used(server: ComfyServer) -> None:
@@ -148,8 +167,11 @@ def test_in_the_server_it_is_stopped_goes_on_and_is_used(server: ComfyServer) ->
     done = client.run(whole)
     told = done.messages()
     assert not any("Epoch 1 of 4" in text for text in told)
-    assert any("because they cannot be read: red/broken.png\nLeft out, because they are copies" in t for t in told)
-    assert any("Saved as colours.safetensors" in text for text in told)
+    left_out = (
+        "they cannot be read (1): red/broken.png.\nLeft out, because they are copies of other pictures (1): red/a.png"
+    )
+    assert any(text.startswith("Left out") and left_out in text for text in told)
+    assert any("Saved as colours.safetensors" in text and left_out in text for text in told)
     assert len(done.outputs[TRAIN]["images"]) == 16
     assert len(done.outputs["look"]["images"]) == 1
     assert "unfinished" not in load_classifier(result_file).card.training

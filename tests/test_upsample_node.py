@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.seed_fitting import fit
+
 CUSTOM = {
     "preset": "custom",
     "steps": 2,
@@ -107,7 +109,7 @@ def test_a_long_strip_is_classified_and_fitted(pack: ModuleType, classifier: Any
     image = noise(1, 30, 20000, 3)
     label, scores, _ = pack.RobustClassify.execute(classifier, image, 1).result
     assert scores.startswith(f"{label}: ")
-    (fitted,) = pack.RobustFitSeeds.execute(classifier, image, "sea").result
+    fitted = fit(pack, classifier, image, "sea")
     assert fitted.model.seeds.mean.isfinite().all()
 
 

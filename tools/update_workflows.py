@@ -33,6 +33,7 @@ BEFORE = {
     "style": "photo",
     "sketch": "church-sketch",
     "inpaint": "mountain-hole",
+    "outpaint": "mountain",
     "upsample": "spaniel",
     "paint": "mountain",
     "horse-to-zebra": "horse",

@@ -4,7 +4,7 @@ from .card import CardInfo as CardInfo
 from .data import TrainingData as TrainingData
 from .data import class_names as class_names
 from .data import read_data as read_data
-from .folders import DataError as DataError
+from .errors import DataError as DataError
 from .paths import RunError as RunError
 from .paths import RunExistsError as RunExistsError
 from .paths import RunPaths as RunPaths
@@ -17,3 +17,4 @@ from .record import Evaluation as Evaluation
 from .record import TrainingRecord as TrainingRecord
 from .run import train as train
 from .samples import generate_samples as generate_samples
+from .saved_state import keeps_near_copies as keeps_near_copies

@@ -16,7 +16,18 @@ from pathlib import Path
 
 import torch
 
-from . import RECIPES, CardInfo, Progress, Recipe, RunError, RunPaths, TrainingRecord, read_data, train
+from . import (
+    RECIPES,
+    CardInfo,
+    Progress,
+    Recipe,
+    RunError,
+    RunPaths,
+    TrainingRecord,
+    keeps_near_copies,
+    read_data,
+    train,
+)
 
 PRINT_SECONDS = 15.0
 
@@ -33,11 +44,11 @@ def main() -> int:
         name = out.name.removesuffix(".safetensors")
         paths = RunPaths(out.with_name(f"{name}.safetensors"), out.with_name(f"{name}-training"))
         info = CardInfo(arguments.title or name, arguments.about_data or f"'{arguments.data.name}'", arguments.licence)
-        data = read_data(arguments.data, recipe.input_size, _ReadingReporter(stop))
+        near = keeps_near_copies(paths)
+        data = read_data(arguments.data, recipe.input_size, _ReadingReporter(stop), near)
         counts = f"{len(data.train)} training and {len(data.validation)} validation pictures"
         print(f"\n{len(data.labels)} classes, {counts}")
-        if data.left_out:
-            print(data.left_out)
+        print(data.left_out, end="\n" if str(data.left_out) else "")
         classifier = train(data, recipe, paths, info, device, arguments.epochs, _TrainingReporter(stop))
     except (ValueError, RunError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
@@ -157,7 +168,7 @@ class _ReadingReporter:
 
     def __call__(self, done: int, count: int) -> None:
         self.stop.check()
-        if done % 1000 == 0 or done == count:
+        if done and (done % 1000 == 0 or done == count):
             print(f"\rRead {done} of {count} pictures", end="", flush=True)
 
 

@@ -49,6 +49,9 @@ def write_card(classifier: RobustClassifier, path: Path) -> None:
         "Data": f"{record.data}; {record.pictures} training pictures",
         "Licence": card.licence or "not stated",
     }
+    if record.left_out:
+        # A line break or a bar ends a cell.
+        rows["Pictures not used"] = record.left_out.replace("\n", " ").replace("|", "\\|")
     lines = [f"# {card.title}", "", f"`{path.with_suffix('.safetensors').name}`", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in rows.items()]
     start_terms = f", and those of `{record.pretrained}`" if record.pretrained else ""

@@ -27,14 +27,14 @@ class EvalRecord:
     """Of work, since the run began."""
 
 
-def write_log(folder: Path, identity: dict[str, Any], history: Sequence[EvalRecord]) -> None:
-    """Write `log.json`, and `accuracy.png` if matplotlib is installed.
+def write_log(folder: Path, about: dict[str, Any], history: Sequence[EvalRecord]) -> None:
+    """Write `log.json` with what is said about the run, and `accuracy.png` if matplotlib is installed.
 
     Raises:
         OSError: they cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    log = {**identity, "history": [asdict(entry) for entry in history]}
+    log = {**about, "history": [asdict(entry) for entry in history]}
     (folder / "log.json").write_text(json.dumps(log, indent=2) + "\n", "utf-8")
     try:
         from matplotlib.figure import Figure

@@ -46,6 +46,8 @@ class TrainingRecord:
     device: str
     epoch: int
     """After which the weights were kept."""
+    left_out: str = ""
+    """Which files of the folder were not used, and why, in words."""
     evaluation: Evaluation | None = None
     """None: the run has not finished."""
 

@@ -24,9 +24,16 @@ class Results:
     """The files of a run that others read."""
 
     def __init__(
-        self, paths: RunPaths, info: CardInfo, plan: TrainingPlan, device: torch.device, identity: dict[str, Any]
+        self,
+        paths: RunPaths,
+        info: CardInfo,
+        plan: TrainingPlan,
+        device: torch.device,
+        identity: dict[str, Any],
+        left_out: str,
     ) -> None:
-        self.paths, self.info, self.plan, self.device, self.identity = paths, info, plan, device, identity
+        self.paths, self.info, self.plan, self.device = paths, info, plan, device
+        self.identity, self.left_out = identity, left_out
 
     def save_unfinished(self, classifier: RobustClassifier, epoch: int, seconds: float) -> None:
         """Write the classifier as it is after an epoch.
@@ -54,7 +61,7 @@ class Results:
         Raises:
             OSError: they cannot be written.
         """
-        write_log(self.paths.folder, self.identity, history)
+        write_log(self.paths.folder, {**self.identity, "left_out": self.left_out}, history)
         write_samples(self.paths.folder, samples, history[-1].epoch)
 
     def _record(self, epoch: int, seconds: float) -> TrainingRecord:
@@ -71,6 +78,7 @@ class Results:
             minutes=round(seconds / 60, 1),
             device=_device_name(self.device),
             epoch=epoch,
+            left_out=self.left_out,
         )
 
     def _add_card(self, classifier: RobustClassifier, record: TrainingRecord) -> None:

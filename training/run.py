@@ -22,7 +22,7 @@ from .progress import Progress, Report, Work
 from .recipes import Recipe, TrainingPlan
 from .results import Results, logged_if_unwritable
 from .samples import generate_samples
-from .saved_state import SavedState, find_state, write_state
+from .saved_state import NEAR_COPIES, SavedState, find_state, write_state
 from .seeds import fit_all_seeds
 from .trainer import Trainer
 
@@ -69,7 +69,8 @@ def train(
     state = find_state(paths, identity)
     if state is not None and state.finished and paths.result.is_file():
         return load_classifier(paths.result)
-    run = _Run(Trainer(data.train, data.labels, plan, device), data, Results(paths, info, plan, device, identity))
+    results = Results(paths, info, plan, device, identity, str(data.left_out))
+    run = _Run(Trainer(data.train, data.labels, plan, device), data, results)
     if state is not None and not state.finished:
         run.resume(state)
     else:
@@ -86,7 +87,12 @@ def train(
 
 
 def _identity(plan: TrainingPlan, data: TrainingData) -> dict[str, Any]:
-    return {"recipe": _as_json(asdict(plan.recipe)), "epochs": plan.epochs, "data": data.digest}
+    return {
+        "recipe": _as_json(asdict(plan.recipe)),
+        "epochs": plan.epochs,
+        "data": data.digest,
+        NEAR_COPIES: data.keeps_near_copies,
+    }
 
 
 def _as_json(value: Any) -> Any:

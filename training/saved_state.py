@@ -11,10 +11,13 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from ..models.files import is_file
 from ..models.format import write_whole
 from .paths import RunError, RunExistsError, RunPaths
 
 ENTRY = "robust_training"
+NEAR_COPIES = "keeps_near_copies"
+"""Key of the identity; runs of earlier versions, which do not have it, kept near copies."""
 _OLD_KEYS = {
     "pictures": "samples_seen",
     "most_epochs": "max_epochs",
@@ -40,7 +43,7 @@ class SavedState:
     """The state of a run."""
 
     identity: Mapping[str, Any]
-    """Recipe, epochs and the digest of the pictures: what has the same identity is the same run."""
+    """Recipe, epochs, the digest of the pictures, and whether near copies were kept; the same: it is the same run."""
     step: int
     """How many steps it has taken."""
     seconds: float
@@ -72,14 +75,14 @@ def read_state(path: Path) -> SavedState | None:
     Raises:
         StateError: it is damaged, or something else.
     """
-    if not path.is_file():
+    if not is_file(path):
         return None
     try:
         # Cloned, because Windows does not replace a file that is memory-mapped.
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[ENTRY])
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        header["identity"] = _current_keys(header["identity"])
+        header["identity"] = {NEAR_COPIES: True, **_current_keys(header["identity"])}
         return SavedState(**header, tensors=tensors)
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StateError(f"{path} is damaged, or was written by another version of the pack ({error}).") from error
@@ -106,6 +109,16 @@ def find_state(paths: RunPaths, identity: Mapping[str, Any]) -> SavedState | Non
             f"delete {paths.state} and {paths.result.name}."
         )
     return state
+
+
+def keeps_near_copies(paths: RunPaths) -> bool:
+    """Whether the run with these paths was begun with near copies, and so resumes with them; False without a run."""
+    try:
+        state = read_state(paths.state)
+    except StateError:
+        # `find_state` says so.
+        return False
+    return state is not None and bool(state.identity[NEAR_COPIES])
 
 
 def _current_keys(value: Any) -> Any:

@@ -16,7 +16,8 @@ from torch import nn
 
 from robust_synthesis.models import RobustClassifier, load_classifier, optimize_for_inference
 from robust_synthesis.training import Attack
-from robust_synthesis.training.data import Pictures, deduplicate, read_split
+from robust_synthesis.training.data import Pictures, read_split
+from robust_synthesis.training.duplicates import deduplicate
 from robust_synthesis.training.evaluation import accuracy
 
 from ..data import as_float

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import folder_paths
 
 from ...models.catalog import EXTENSION, EXTENSIONS
 from ...models.files import shortened, too_long
+from ...synthesis import find_files
+from .status import cancel_requested
 
 CLASSIFIERS = "robust_classifiers"
 TRAININGS = "robust_training"
@@ -68,17 +72,70 @@ def presets_folder() -> Path:
 
 
 def input_folder(name: str) -> Path:
-    """A folder inside ComfyUI's input folder; it need not exist.
+    """A folder inside ComfyUI's input folder; it need not exist. A name matches in any Unicode form.
 
     Raises:
-        ValueError: the name is too long for the disk, or leads out of the input folder.
+        ValueError: the name is empty, is too long for the disk, or leads out of the input folder.
     """
+    if not name.strip():
+        raise ValueError(
+            "Write the folder's name into folder: that of a folder with your pictures inside ComfyUI's input folder."
+        )
     inputs = Path(folder_paths.get_input_directory()).resolve()
     if too_long(inputs / name.strip()):
         raise ValueError(
             f"'{shortened(name)}' is too long for the name of a folder: write the name of one that is there."
         )
-    path = (inputs / name.strip()).resolve()
-    if not path.is_relative_to(inputs):
+    written = Path(os.path.normpath(inputs / name.strip()))
+    if not written.is_relative_to(inputs):
         raise ValueError(f"'{name}' is not inside ComfyUI's input folder: put the folder with your pictures there.")
+    path = _as_on_disk(inputs, written.relative_to(inputs)).resolve()
+    if not path.is_relative_to(inputs):
+        raise ValueError(
+            f"'{name}' is a link that leads out of ComfyUI's input folder, which is not followed: put the folder with "
+            "your pictures itself there."
+        )
     return path
+
+
+def _as_on_disk(folder: Path, inside: Path) -> Path:
+    """The path with each name in the Unicode form that it has on the disk: macOS writes accents separately."""
+    for name in inside.parts:
+        exact, wanted = folder / name, unicodedata.normalize("NFC", name)
+        if not exact.exists() and folder.is_dir():
+            alike = (entry for entry in folder.iterdir() if unicodedata.normalize("NFC", entry.name) == wanted)
+            exact = next(alike, exact)
+        folder = exact
+    return folder
+
+
+def fingerprint(folder: str) -> object:
+    """Changes whenever a file in a folder inside ComfyUI's input folder does; never equal if it cannot be found out."""
+    try:
+        place = input_folder(folder)
+        if place.is_file():
+            return _stamp(place)
+        return sorted((path, *_stamp(place / path)) for path in _files(place))
+    except (ValueError, OSError, _StoppedError):
+        # The node itself says why. Tuples with the same NaN would be equal.
+        return float("nan")
+
+
+def _files(place: Path) -> Iterator[str]:
+    found = find_files(place, _stop_if_cancelled)
+    yield from found.pictures
+    yield from (path for path in found.others if (place / path).is_file())
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+class _StoppedError(Exception):
+    """Cancel was pressed while a folder was looked through; ComfyUI expects no cancelling there."""
+
+
+def _stop_if_cancelled(_done: int, _count: int) -> None:
+    if cancel_requested():
+        raise _StoppedError

@@ -27,6 +27,11 @@ def show_status(text: str) -> None:
         PromptServer.instance.send_progress_text(text, context.node_id)
 
 
+def cancel_requested() -> bool:
+    """Whether the user has pressed Cancel; the next report of a `Progress` will raise."""
+    return bool(mm.processing_interrupted())
+
+
 class Progress:
     """The progress bar and the preview of the node that is running."""
 
@@ -45,7 +50,7 @@ class Progress:
             Cancelled: the user has pressed Cancel.
         """
         mm.throw_exception_if_processing_interrupted()
-        self._bar = self._bar or comfy.utils.ProgressBar(total)
+        self._bar = self._bar or comfy.utils.ProgressBar(max(total, 1))
         sheet = None if preview is None else ("JPEG", _contact_sheet(preview), PREVIEW_SIDE)
         self._bar.update_absolute(done, total, sheet)
 

@@ -18,12 +18,14 @@ from ..mix import Mix
 from ..objectives import ObjectiveName, check_objective, class_loss
 from ..seeds import class_seeds, natural_noise
 from ..settings import DetailSettings, MaskSettings, OperationSettings
-from ..surround import surround
+from ..surround import WHOLE, extended, fade_in, surround, visible_box
 from ..views import around, feathered
 from .classify import target_covariance, target_weights
 
 FillName = Literal["surround", "mean colour", "noise", "class seed"]
 FILLS: tuple[FillName, ...] = get_args(FillName)
+OUTPAINT_STRENGTH = 0.25
+"""Of the steps' length beyond the edge of a picture. Its mirror image needs less change than a blur; more smears it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +35,9 @@ class InpaintSettings(OperationSettings):
     operation: ClassVar[str] = "inpaint"
     objective: ObjectiveName
     fill: FillName = "surround"
-    """What the hole shows before the ascent. `surround`: the colours around it, blurred into it. `mean colour`: of
-    what is visible, as in the paper. `noise`: natural-spectrum noise. `class seed`: drawn from the class's Gaussian."""
+    """What the hole shows before the ascent. `surround`: the colours around it, blurred into it; where a mask covers a
+    whole side of the picture, the picture is continued there by its mirror image. `mean colour`: of what is visible,
+    as in the paper. `noise`: natural-spectrum noise. `class seed`: drawn from the class's Gaussian."""
 
     detail: DetailSettings = field(default_factory=DetailSettings)
     mask: MaskSettings = field(default_factory=MaskSettings)
@@ -61,7 +64,9 @@ def inpaint(
 ) -> Tensor:
     """Fill holes by an ascent towards a mix of classes (arXiv 1906.09453, section 3.2).
 
-    Nothing that the hole covers is looked at. Where the mask is grey the filling is blended with the picture.
+    Nothing that the hole covers is looked at. Where the mask is grey the filling is blended with the picture. A mask
+    that covers a whole side of the picture is outpainted by the fill `surround`: beyond the edge the change fades in,
+    and the steps are shorter (`OUTPAINT_STRENGTH`); grey counts as visible.
 
     Args:
         classifier: on the device of `images`.
@@ -78,11 +83,9 @@ def inpaint(
     Raises:
         ValueError: the fill `class seed` for a class that has no seeds.
     """
-    base = surround(images, mask)
+    base, covered, strength = _prepared(images, mask, settings.fill)
     plan = inpaint_plan(classifier.input_size, mask, settings)
     view = plan.levels[0].view
-    # All that is not wholly visible is filled, and blended with the image at the end.
-    covered = (mask > 0).to(images)
     small, hole = view.look(base), view.look(covered)
     weights = target_weights(classifier, mix, base)
     filling = _filling(classifier, settings.fill, small, hole, weights, random_seeds)
@@ -96,9 +99,28 @@ def inpaint(
         mask=covered,
         mask_settings=settings.mask,
         covariance=target_covariance(classifier, weights),
+        strength=strength,
         callback=callback,
     )
     return composite(images, filled, mask)
+
+
+def _prepared(images: Tensor, mask: Tensor, fill: FillName) -> tuple[Tensor, Tensor, Tensor]:
+    """Pictures without what the mask covers, where they change `[B, 1, H, W]`, and how much `[B, 1, 1, 1]`."""
+    # All that is not wholly visible is filled, and blended with the image at the end.
+    base, covered = surround(images, mask), (mask > 0).to(images)
+    strength = images.new_ones(len(images), 1, 1, 1)
+    height, width = images.shape[2:]
+    for index, own in enumerate(mask) if fill == "surround" else ():
+        box = visible_box(own)
+        if box is None or box == (0, 0, height, width):
+            continue
+        one = slice(index, index + 1)
+        hole, fade = (mask[one] >= WHOLE).to(images), fade_in(box, images)
+        base[one] = extended(surround(images[one], hole), box)
+        covered[one] = torch.where(fade > 0, fade, hole)
+        strength[one] = OUTPAINT_STRENGTH
+    return base, covered, strength
 
 
 def _filling(

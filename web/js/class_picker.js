@@ -5,15 +5,15 @@
 import { app } from "../../../scripts/app.js"
 import { ClassList } from "./class_list.js"
 import { fetchClasses, knownClasses } from "./class_names.js"
-import { classNode, classQuery } from "./graph_walk.js"
+import { classPlace, classQuery, placeOf, watchSubgraphs } from "./graph_walk.js"
 
 const SMALLEST = { width: 180, height: 22, font: 12 }
 // The distance of a canvas widget from the sides of its node.
 const MARGIN = 15
 
-function asker(node) {
+function asker(place) {
     return async (answer) => {
-        const query = classQuery(node)
+        const query = classQuery(place)
         if (!query) return answer({ classes: [], message: "Connect a classifier to see its classes." })
         answer(knownClasses(query) ?? { classes: [], message: "Looking..." })
         answer(await fetchClasses(query))
@@ -25,7 +25,7 @@ function focused({ target: field }) {
     if (!(field instanceof HTMLInputElement) || field.readOnly || field.disabled) return
     const id = field.closest("[data-node-id]")?.dataset.nodeId
     const node = id && app.canvas.graph?.getNodeById(id)
-    const subject = node && classNode(node, field.getAttribute("aria-label"))
+    const subject = node && classPlace(placeOf(node), field.getAttribute("aria-label"))
     if (!subject) return
     const list = new ClassList(field, asker(subject))
     field.addEventListener("blur", () => list.detach(), { once: true })
@@ -39,7 +39,7 @@ function editOnCanvas(widget, node, canvas) {
         value: widget.value,
         ariaLabel: widget.name,
     })
-    const list = new ClassList(field, asker(classNode(node, widget.name)))
+    const list = new ClassList(field, asker(classPlace(placeOf(node), widget.name)))
     const gone = new AbortController()
     const { signal } = gone
     let frame = 0
@@ -90,13 +90,14 @@ app.registerExtension({
     name: "RobustSynthesis.ClassPicker",
     setup() {
         document.addEventListener("focusin", focused)
+        watchSubgraphs(app.canvas)
     },
     nodeCreated(node) {
         if (!node.comfyClass?.startsWith("Robust") && node.comfyClass !== "PrimitiveString") return
         for (const widget of node.widgets ?? []) {
             if (!["target_class", "value"].includes(widget.name)) continue
             widget.onPointerDown = (pointer, node, canvas) => {
-                if (!classNode(node, widget.name)) return false
+                if (!classPlace(placeOf(node), widget.name)) return false
                 pointer.onClick = () => editOnCanvas(widget, node, canvas)
                 return true
             }

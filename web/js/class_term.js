@@ -1,21 +1,33 @@
 // Editing a class expression as text: the term at the caret, the classes that match it, and its replacement.
 
+// Those of all scripts, as in Python (models/names.py).
+const COMMAS = "，、﹐،"
+const COLONS = "：﹕︓∶"
+const DASHES = "‐‑‒–—―−﹣－"
+const QUOTES = "‘’‚‛ʼ′＇“”„‟″＂«»"
+const COMMA = new RegExp(`[,${COMMAS}]`)
+const COLON = new RegExp(`[:${COLONS}]`)
+const LAST_TERM = new RegExp(`[^,${COMMAS}]*$`)
+const TERM = new RegExp(`^(\\s*[${DASHES}-]?\\s*)(.*?)(\\s*(?:[:${COLONS}][^:${COLONS}]*)?)$`, "s")
+const IGNORED = new RegExp(`[\\s_'"\u00ad\u200b-\u200f\u2060\ufeff${DASHES}${QUOTES}-]+`, "g")
+
 /** The term of `text` that holds the caret, without its minus and its weight. */
 export function termAt(text, caret) {
-    const start = text.lastIndexOf(",", caret - 1) + 1
-    const comma = text.indexOf(",", caret)
+    const start = text.slice(0, caret).search(LAST_TERM)
+    const comma = nextComma(text, caret)
     const term = text.slice(start, comma < 0 ? text.length : comma)
-    const [, before, name, after] = term.match(/^(\s*-?\s*)(.*?)(\s*(?::[^:]*)?)$/s)
+    const [, before, name, after] = term.match(TERM)
     const from = start + before.length
-    return { name, from, to: from + name.length, inWeight: caret > from + name.length + after.indexOf(":") && after.includes(":") }
+    const colon = after.search(COLON)
+    return { name, from, to: from + name.length, inWeight: colon >= 0 && caret > from + name.length + colon }
 }
 
 /** `text` with another name in the term that holds the caret, and the caret behind that term. */
 export function withName(text, caret, name) {
     const { from, to } = termAt(text, caret)
-    const space = text[from - 1] === "," ? " " : ""
+    const space = COMMA.test(text[from - 1] ?? "") ? " " : ""
     const changed = text.slice(0, from) + space + name + text.slice(to)
-    const comma = changed.indexOf(",", from + space.length + name.length)
+    const comma = nextComma(changed, from + space.length + name.length)
     return { text: changed, caret: comma < 0 ? changed.length : comma }
 }
 
@@ -44,5 +56,11 @@ function rank(names, wanted) {
     return Math.min(...ranks)
 }
 
-// The same comparison as in Python: case, spaces, underscores and hyphens do not count.
-const plain = (name) => name.replace(/[\s_-]+/g, "").toLowerCase()
+function nextComma(text, from) {
+    const comma = text.slice(from).search(COMMA)
+    return comma < 0 ? comma : from + comma
+}
+
+// The same comparison as in Python (models/names.py): case, Unicode form, spaces, underscores, hyphens and quotes do not
+// count.
+const plain = (name) => name.normalize("NFKC").replace(IGNORED, "").toLowerCase()

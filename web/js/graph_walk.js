@@ -1,4 +1,6 @@
 // Follow links: up to the source of the classifier, and down to the node that a class is typed for.
+// A place is a node and its hosts: the subgraph nodes around it, the outermost first. All instances of a subgraph share
+// its nodes, so that a node alone does not tell what is connected to it.
 
 import { app } from "../../../scripts/app.js"
 
@@ -10,75 +12,98 @@ const CLASS_INPUT = "target_class"
 const FROM_OUTSIDE = -10
 const TO_OUTSIDE = -20
 
-/** What to ask the server for the classes of the classifier that `node` is connected to; undefined if there is none. */
-export function classQuery(node) {
+// From a subgraph to the instance through which the user opened it last.
+const openedThrough = new WeakMap()
+
+export function watchSubgraphs(canvas) {
+    canvas.canvas.addEventListener("subgraph-opened", ({ detail }) => {
+        if (detail.fromNode) openedThrough.set(detail.subgraph, detail.fromNode)
+    })
+}
+
+/** The place of a node in the graph that the user sees. */
+export function placeOf(node) {
+    const hosts = []
+    for (let host = hostOf(node.graph); host; host = hostOf(host.graph)) hosts.unshift(host)
+    return { node, hosts }
+}
+
+/** What to ask the server for the classes of the classifier that a place is connected to; undefined if there is none. */
+export function classQuery(place) {
     const seen = new Set()
-    while (node && !seen.has(node)) {
-        seen.add(node)
+    while (place && !seen.has(key(place))) {
+        seen.add(key(place))
+        const { node } = place
         const widget = NAMED_BY[node.comfyClass]
-        if (widget) return String(new URLSearchParams({ [widget]: widgetValue(node, widget) ?? "" }))
+        if (widget) return String(new URLSearchParams({ [widget]: widgetValue(place, widget) ?? "" }))
         // Other nodes pass a classifier on: reroutes, Fit Class Seeds, bypassed nodes.
         const input = node.inputs?.find(({ type }) => type === CLASSIFIER) ?? node.inputs?.[0]
-        node = input && origin(node, input)?.node
+        place = input && origin(place, input)
     }
     return undefined
 }
 
-/** The node whose target class is typed into that widget: its own, or one it is linked or promoted to. */
-export function classNode(node, widgetName, seen = new Set()) {
-    if (seen.has(node)) return undefined
-    seen.add(node)
-    if (node.comfyClass?.startsWith("Robust")) return widgetName === CLASS_INPUT ? node : undefined
+/** The place whose target class is typed into that widget of a place: itself, or one it is linked or promoted to. */
+export function classPlace(place, widgetName, seen = new Set()) {
+    if (seen.has(key(place))) return undefined
+    seen.add(key(place))
+    const { node, hosts } = place
+    if (node.comfyClass?.startsWith("Robust")) return widgetName === CLASS_INPUT ? place : undefined
     if (node.isSubgraphNode?.()) {
         const slot = node.inputs.findIndex(({ widget }) => widget?.name === widgetName)
-        return target(node.subgraph, node.subgraph.inputs[slot]?.linkIds, seen)
+        return target(node.subgraph, node.subgraph.inputs[slot]?.linkIds, [...hosts, node], seen)
     }
-    return node.comfyClass === "PrimitiveString" ? target(node.graph, node.outputs[0].links, seen) : undefined
+    return node.comfyClass === "PrimitiveString" ? target(node.graph, node.outputs[0].links, hosts, seen) : undefined
 }
 
-function target(graph, links, seen) {
+const key = ({ node, hosts }) => [...hosts, node].map(({ id }) => id).join("/")
+
+function target(graph, links, hosts, seen) {
     for (const id of links ?? []) {
         const link = graph.getLink(id)
         const node = graph.getNodeById(link?.target_id)
         const name = node?.inputs[link.target_slot]?.widget?.name
-        const found = name && classNode(node, name, seen)
+        const found = name && classPlace({ node, hosts }, name, seen)
         if (found) return found
     }
     return undefined
 }
 
-function widgetValue(node, name) {
+function widgetValue(place, name) {
+    const { node } = place
     const input = node.inputs?.find(({ widget }) => widget?.name === name)
-    const from = input && origin(node, input)
+    const from = input && origin(place, input)
     // A loader inside of a subgraph may have its widget on the outside.
     if (from?.promoted) return from.promoted.value
     return from ? from.node.widgets?.[0]?.value : node.widgets?.find((widget) => widget.name === name)?.value
 }
 
-/** The node whose output arrives at `input`; at the border of a subgraph, the one on the other side. */
-function origin(node, input) {
+/** The place whose output arrives at `input`; at the border of a subgraph, the one on the other side. */
+function origin({ node, hosts }, input) {
     const link = input.link == null ? undefined : node.graph.getLink(input.link)
     if (!link) return undefined
     if (Number(link.origin_id) === FROM_OUTSIDE) {
-        const host = hostOf(node.graph)
-        const outer = host?.inputs[link.origin_slot]
+        const host = { node: hosts.at(-1), hosts: hosts.slice(0, -1) }
+        const outer = host.node?.inputs[link.origin_slot]
         if (!outer) return undefined
-        const promoted = host.widgets?.find(({ name }) => name === outer.widget?.name)
-        return origin(host, outer) ?? (promoted && { node: host, promoted })
+        const promoted = host.node.widgets?.find(({ name }) => name === outer.widget?.name)
+        return origin(host, outer) ?? (promoted && { ...host, promoted })
     }
-    return inside(node.graph.getNodeById(link.origin_id), link.origin_slot)
+    return inside({ node: node.graph.getNodeById(link.origin_id), hosts }, link.origin_slot)
 }
 
-function inside(node, slot) {
-    if (!node?.isSubgraphNode?.()) return node ? { node } : undefined
+function inside({ node, hosts }, slot) {
+    if (!node?.isSubgraphNode?.()) return node ? { node, hosts } : undefined
     const link = node.subgraph.getLink(node.subgraph.outputs[slot]?.linkIds[0])
     if (!link || Number(link.target_id) !== TO_OUTSIDE) return undefined
-    if (Number(link.origin_id) === FROM_OUTSIDE) return origin(node, node.inputs[link.origin_slot])
-    return inside(node.subgraph.getNodeById(link.origin_id), link.origin_slot)
+    if (Number(link.origin_id) === FROM_OUTSIDE) return origin({ node, hosts }, node.inputs[link.origin_slot])
+    return inside({ node: node.subgraph.getNodeById(link.origin_id), hosts: [...hosts, node] }, link.origin_slot)
 }
 
-function hostOf(subgraph) {
+/** The instance through which the user sees a subgraph; undefined for the root graph. */
+function hostOf(graph) {
     const { rootGraph } = app
-    const graphs = [rootGraph, ...rootGraph.subgraphs.values()]
-    return graphs.flatMap(({ nodes }) => nodes).find((node) => node.subgraph === subgraph)
+    const instances = [rootGraph, ...rootGraph.subgraphs.values()].flatMap(({ nodes }) => nodes)
+    const opened = openedThrough.get(graph)
+    return instances.includes(opened) ? opened : instances.find((node) => node.subgraph === graph)
 }

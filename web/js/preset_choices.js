@@ -9,7 +9,7 @@ app.registerExtension({
         const graphs = [rootGraph, ...rootGraph.subgraphs.values()]
         for (const node of graphs.flatMap(({ nodes }) => nodes)) {
             if (!node.comfyClass?.startsWith("Robust")) continue
-            const preset = definitions[node.comfyClass]?.input.required.preset
+            const preset = definitions[node.comfyClass]?.input.optional?.preset
             const widget = node.widgets?.find(({ name }) => name === "preset")
             if (preset && widget) widget.options.values = preset[1].options.map(({ key }) => key)
         }

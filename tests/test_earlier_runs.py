@@ -1,0 +1,58 @@
+"""Runs that earlier versions of the pack began."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from robust_synthesis.training import (
+    CardInfo,
+    Progress,
+    RunExistsError,
+    RunPaths,
+    keeps_near_copies,
+    read_data,
+    train,
+)
+from robust_synthesis.training.saved_state import read_state, write_state
+from tests.picture_makers import make_scenes, saved_again, scene
+from tests.pictures_to_train_on import TINY
+
+CPU = torch.device("cpu")
+INFO = CardInfo("Scenes", "drawn by the tests", "MIT")
+
+
+def test_a_run_of_an_earlier_version_resumes_with_its_near_copies(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path / "old.safetensors", tmp_path / "old-training")
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    for number, label in enumerate(("red", "green")):
+        make_scenes(tmp_path / "data" / label, 12, 100 * number)
+        saved_again(scene(100 * number)).save(tmp_path / "data" / label / "again.png")
+    with_copies = read_data(tmp_path / "data", TINY.input_size, keep_near_copies=True)
+    assert (len(with_copies.train) + len(with_copies.validation), with_copies.left_out.near_copies) == (26, ())
+    with pytest.raises(KeyboardInterrupt):
+        train(with_copies, TINY, paths, INFO, CPU, report=stop)
+    state = read_state(paths.state)
+    assert state is not None
+    # As earlier versions wrote it.
+    identity = {key: state.identity[key] for key in ("recipe", "epochs", "data")}
+    write_state(paths.state, replace(state, identity=identity))
+    assert keeps_near_copies(paths)
+    data = read_data(tmp_path / "data", TINY.input_size, keep_near_copies=keeps_near_copies(paths))
+    first: list[int] = []
+    train(data, TINY, paths, INFO, CPU, report=lambda progress: first.append(progress.step))
+    assert first[0] == 3
+    # New runs leave them out.
+    other = RunPaths(tmp_path / "new.safetensors", tmp_path / "new-training")
+    assert not keeps_near_copies(other)
+    new = read_data(tmp_path / "data", TINY.input_size)
+    assert new.left_out.near_copies == ("green/again.png", "red/again.png")
+    with pytest.raises(RunExistsError, match="other pictures or settings"):
+        train(new, TINY, paths, INFO, CPU)
