@@ -55,7 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
 
         serve(arguments.port, browser=arguments.browser)
     elif arguments.command == "test":
-        become([sys.executable, "-m", "pytest", *arguments.rest])
+        # Two processes, each file in one of them: more would each start a ComfyUI and a browser of their own.
+        become([sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *arguments.rest])
     else:
         from tools.check import check
 

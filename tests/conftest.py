@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,8 +22,9 @@ from tools.server import ComfyServer
 
 hypothesis.settings.register_profile("pack", deadline=None, max_examples=25, derandomize=True)
 hypothesis.settings.load_profile("pack")
-# The pictures are small, and threads that wait for a busy core only make them slow.
+# The pictures are small, and threads that wait for a busy core only make them slow: here and in all that is started.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
 
 
 def _tiny_classifier(input_size: int = 32, classes: int = 3, activation: str = "silu") -> RobustClassifier:

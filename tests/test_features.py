@@ -65,7 +65,7 @@ def test_a_mix_is_a_vector_over_all_features() -> None:
         ("eye", "'eye' is not a feature: write its number, from 0 to 767."),
         ("5 6", "'5 6' is not a feature"),
         ("1.5", "'1.5' is not a feature"),
-        ("²", "is not a feature"),
+        ("½", "is not a feature"),
         ("٣", "is not a feature"),
         ("--5", "'-5' is not a feature"),
         (":1", "'' is not a feature"),

@@ -72,7 +72,7 @@ class RobustForget(PresetNode):
     @classmethod
     def execute(cls, classifier, image, target_class, preset=None):
         model, images = classifier.model, images_from_comfy(image)
-        settings = read_preset(preset, cls.CUSTOM_START).settings
+        settings = read_preset(preset, cls.CUSTOM_START, {}).settings
         mix = read_class(target_class, model, may_guess=False)
         plan = forget_plan(model.input_size, *images.shape[2:], settings)
         made = run_batch(classifier, images, lambda x, _, report: forget(model, x, mix, settings, report), plan=plan)

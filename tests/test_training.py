@@ -161,7 +161,8 @@ def test_a_card_names_the_terms_of_the_pretrained_layers(finished: tuple[RunPath
 @pytest.mark.parametrize("path", bundled_classifiers().values(), ids=bundled_classifiers())
 def test_a_training_record_is_read_and_written_back(path: Path) -> None:
     card = load_classifier(path).card
-    assert record(path).to_dict() == card.training
+    # The bundled ones were trained before it was kept what was left out.
+    assert record(path).to_dict() == {**card.training, "left_out": ""}
     assert record(path).cutmix_prob == card.training["cut_mix"]
     with pytest.raises(ValueError, match="not of a run of this pack"):
         TrainingRecord.from_dict({"data": "ImageNet", "epsilon": 3.0, "clean_accuracy": 0.5})
