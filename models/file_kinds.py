@@ -91,7 +91,7 @@ def resave_advice(path: Path, weights: str) -> str:
     return (
         "If you trust who made it, run these three lines in Python, in its folder. They run what is in it, and save "
         f"its weights alone as {saved}, which this pack reads.\n"
-        f"import pickle, torch\nweights = {weights}\ntorch.save(weights, {saved!r})"
+        f"import torch\nweights = {weights}\ntorch.save(weights, {saved!r})"
     )
 
 
@@ -128,8 +128,8 @@ def _refuse_tar(path: Path) -> None:
         raise CheckpointError(f"{path.name} is a tar archive that is not whole ({error}): fetch it again.") from error
     if set(names) >= OLDEST_FORMAT:
         raise CheckpointError(
-            f"{path.name} is in torch's oldest format, a tar archive, which cannot be read safely. "
-            + resave_advice(path, f'torch.load({path.name!r}, map_location="cpu", pickle_module=pickle)')
+            f"{path.name} is in torch's oldest format, a tar archive, which cannot be read safely: take the classifier "
+            "from another source."
         )
     raise CheckpointError(f"{path.name} is a tar archive, not a checkpoint. {_unpack(names)}")
 

@@ -128,7 +128,7 @@ def _resave(path: Path, scan: PickleScan) -> str:
         return "There are no weights in it: take another file."
     key = next((key for key in STATE_DICT_KEYS if key in scan.strings), None)
     inside = ".state_dict()" if scan.is_object else f'["{key}"]' if key else ""
-    return resave_advice(path, f'torch.load({path.name!r}, map_location="cpu", pickle_module=pickle){inside}')
+    return resave_advice(path, f'torch.load({path.name!r}, map_location="cpu", weights_only=False){inside}')
 
 
 def _reason(error: Exception) -> str:

@@ -95,6 +95,23 @@ def pack(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     return robust_synthesis.nodes
 
 
+@pytest.fixture(autouse=True)
+def folders_as_before(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test saves in the ComfyUI of `pack` is removed: which tests ran before it in the process may be any."""
+    if "pack" not in request.fixturenames:
+        yield
+        return
+    request.getfixturevalue("pack")
+    import comfy.cli_args
+
+    folder = Path(comfy.cli_args.args.base_directory)
+    before = set(folder.rglob("*"))
+    yield
+    for path in set(folder.rglob("*")) - before:
+        if path.is_file() or path.is_symlink():
+            path.unlink()
+
+
 @pytest.fixture(scope="session")
 def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyServer]:  # noqa: ARG001
     """A ComfyUI server with the pack in it, for all tests that need one."""

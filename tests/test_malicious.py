@@ -123,14 +123,16 @@ FORMATS = {"raw": lambda pickled: pickled, "legacy": legacy, "zip": zipped, "tar
 NAMES = [name for name, _ in streams(Path("marker"))]
 
 
-def refused(path: Path, marker: Path) -> str:
+def refused(path: Path, marker: Path, harmless: bool = False) -> str:
     with pytest.raises(CheckpointError) as raised:
         open_classifier(path)
     with pytest.raises(CheckpointError):
         load_classifier(path)
     assert path.name in str(raised.value)
-    # torch's own advice is to load it unsafely.
-    assert "weights_only" not in str(raised.value)
+    # torch's own advice is to load it unsafely, and ours is for files in which nothing dangerous was found.
+    if not harmless:
+        assert "weights_only" not in str(raised.value)
+        assert "If you trust" not in str(raised.value)
     assert not marker.exists(), "code was run"
     assert list(path.parent.iterdir()) == [path]
     return str(raised.value)
@@ -152,7 +154,8 @@ def test_a_call_among_weights_is_never_made(tmp_path: Path, name: str, protocol:
     marker = tmp_path.with_name(f"{tmp_path.name}-marker")
     path = tmp_path / "evil.ckpt"
     torch.save(dict(nested(marker))[name], path, pickle_protocol=protocol, _use_new_zipfile_serialization=zip_format)
-    refused(path, marker)
+    # A whole layer is no attack: what may be wrong with it is that torch's reader does not know how it is pickled.
+    refused(path, marker, harmless=name == "a module")
 
 
 def test_what_was_found_is_named(tmp_path: Path) -> None:
