@@ -15,17 +15,20 @@ from robust_synthesis.models import ClassSeeds, RobustClassifier
 from robust_synthesis.synthesis import (
     AscentSettings,
     Mix,
+    Preconditioning,
     TranslateSettings,
     UpsampleSettings,
     ascend,
+    class_covariance,
+    classify,
+    photo_covariance,
     preset,
     translate,
+    translate_plan,
+    upsample_plan,
 )
 from robust_synthesis.synthesis.constraints import Constraint
-from robust_synthesis.synthesis.preconditioning import Preconditioning, class_covariance, photo_covariance
-from robust_synthesis.synthesis.tasks.classify import classify, target_covariance
-from robust_synthesis.synthesis.tasks.translate import translate_plan
-from robust_synthesis.synthesis.tasks.upsample import upsample_plan
+from robust_synthesis.synthesis.tasks.classify import target_covariance
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
