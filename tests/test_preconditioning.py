@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -14,17 +15,22 @@ from torch import Tensor
 from robust_synthesis.models import ClassSeeds, RobustClassifier
 from robust_synthesis.synthesis import (
     AscentSettings,
+    InpaintSettings,
     Mix,
+    PaintSettings,
     Preconditioning,
     TranslateSettings,
     UpsampleSettings,
     ascend,
     class_covariance,
     classify,
+    inpaint,
+    paint,
     photo_covariance,
     preset,
     translate,
     translate_plan,
+    upsample,
     upsample_plan,
 )
 from robust_synthesis.synthesis.constraints import Constraint
@@ -166,6 +172,27 @@ def test_pictures_still_show_the_class_and_are_less_colourful(canvas: RobustClas
     church = mix.weights[0][0]
     assert seen[1].argmax() == church
     assert seen[1][church] > 0.8 * seen[0][church]
+
+
+def test_every_operation_keeps_its_promise_in_the_metric_of_photographs(canvas: RobustClassifier) -> None:
+    # Not square, with a finer level in tiles, and two classes that the operation guesses.
+    metric = {"decorrelation": 0.5, "decay_power": 1.0}
+    images = noise(2, 3, 120, 200).sigmoid()
+    mask = torch.zeros(2, 1, 120, 200)
+    mask[..., 30:80, 60:150] = 1
+    outside = (mask == 0).expand_as(images)
+    inpainting = preset(InpaintSettings, "inpaint").settings.with_values(steps=2, detail_steps=1, **metric)
+    painting = preset(PaintSettings, "paint").settings.with_values(steps=2, detail_steps=1, **metric)
+    feature = torch.eye(canvas.feature_count)[3]
+    for penalty in (0.0, 5.0):
+        filled = inpaint(canvas, images, mask, None, inpainting.with_values(penalty=penalty), [0, 1])
+        painted = paint(canvas, images, mask, feature, 1.0, painting.with_values(penalty=penalty))
+        for made in (filled, painted):
+            assert torch.equal(made[outside], images[outside])
+            assert (made - images)[~outside].abs().max() > 0.01
+    small = images[:, :, :40, :60]
+    enlarged = upsample(canvas, small, 4, None, preset(UpsampleSettings, "upsample").settings.with_values(**metric))
+    torch.testing.assert_close(F.avg_pool2d(enlarged, 4), small, atol=1e-5, rtol=0)
 
 
 def test_exponents_out_of_range_are_named() -> None:
