@@ -174,6 +174,26 @@ def test_pictures_still_show_the_class_and_are_less_colourful(canvas: RobustClas
     assert seen[1][church] > 0.8 * seen[0][church]
 
 
+def test_every_operation_with_a_class_takes_its_covariance(canvas: RobustClassifier) -> None:
+    # The pictures of the third class vary in red alone.
+    factors = torch.zeros(1, 1, 3, 4, 4)
+    factors[:, :, 0] = 1
+    seeds = ClassSeeds(torch.full((1, 3, 4, 4), 0.5), factors, 24, (2,))
+    red = RobustClassifier(canvas.network, canvas.card, seeds)
+    grey, mix, metric = torch.full((1, 3, 96, 96), 0.5), Mix.single(2), {"decorrelation": 2, "steps": 2}
+    mask = torch.zeros(1, 1, 96, 96)
+    mask[..., 20:70, 20:70] = 1
+    enlarging = preset(UpsampleSettings, "upsample").settings.with_values(consistent=False, **metric)
+    for made in (
+        translate(red, grey, mix, preset(TranslateSettings, "generate").settings.with_values(**metric), [0]),
+        inpaint(red, grey, mask, mix, preset(InpaintSettings, "inpaint").settings.with_values(**metric), [0]),
+        upsample(red, grey[..., :48, :48], 2, mix, enlarging),
+    ):
+        change = (made - 0.5).abs().amax((0, 2, 3))
+        assert change[0] > 0.02
+        assert change[1:].max() < 1e-3
+
+
 def test_every_operation_keeps_its_promise_in_the_metric_of_photographs(canvas: RobustClassifier) -> None:
     # Not square, with a finer level in tiles, and two classes that the operation guesses.
     metric = {"decorrelation": 0.5, "decay_power": 1.0}
