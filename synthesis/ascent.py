@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .constraints import Constraint, composite
 from .objectives import Loss
+from .preconditioning import Preconditioning
 
 Picture = Callable[[], Tensor]
 """Gives images `[B, 3, H, W]`. Computed on demand, because it can be expensive."""
@@ -42,6 +43,8 @@ class AscentSettings:
     jitter: int = 0
     """The network sees the image shifted by up to this many pixels, differently at each step, so that its strides
     leave no grid. The shifts are a fixed sequence: they depend on neither seed nor batch."""
+    preconditioning: Preconditioning = field(default_factory=Preconditioning)
+    """The metric in which a step is the steepest."""
     keep_best: bool = True
     """Return the iterate with the lowest loss, per image, as the paper does; else the last one. With jitter the loss
     of an iterate is that of the shifted image."""
@@ -78,11 +81,13 @@ def ascend(
     scale: Tensor | None = None,
     projection: Callable[[Tensor], Tensor] | None = None,
     initial: Tensor | None = None,
+    covariance: Tensor | None = None,
 ) -> Tensor:
     """Projected gradient descent of a loss over pictures (arXiv 1906.09453, section 3).
 
-    `x <- project(x - step_size * direction(gradient))`, per picture; see `Constraint` for the two functions. Each
-    image is optimised on its own: the other images of the batch make no difference.
+    `x <- project(x - step_size * direction(gradient))`, per picture; see `Constraint` for the two functions, and
+    `Preconditioning` for what may be done to the gradient first. Each image is optimised on its own: the other images
+    of the batch make no difference.
 
     Args:
         start: `[B, 3, H, W]` in [0, 1], float.
@@ -93,6 +98,7 @@ def ascend(
         scale: `[B, 1, 1, 1]`: multiplies step size and epsilon of each picture.
         projection: a further projection of the images after each step, into [0, 1].
         initial: `[B, 3, H, W]`: where the ascent begins, inside the constraint around `start`; None: at `start`.
+        covariance: of the channels, `[B, 3, 3]` or `[1, 3, 3]`, for the preconditioning; None: that of photographs.
 
     Returns:
         Pictures like `start`, detached; bit for bit the start where the mask is 0.
@@ -108,6 +114,10 @@ def ascend(
         if callback is not None:
             callback(step, losses, images.detach)
         if mask is not None:
+            gradient = gradient * mask
+        gradient = settings.preconditioning(gradient, covariance)
+        if mask is not None and settings.preconditioning.decay_power > 0:
+            # Lower frequencies reach beyond the mask, and the step's length counts only what is inside.
             gradient = gradient * mask
         progress = step / max(settings.steps - 1, 1)
         size = settings.step_size * (1 - progress * (1 - settings.final_step))

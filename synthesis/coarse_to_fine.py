@@ -54,7 +54,9 @@ def plan_levels(view: View, ascent: AscentSettings, detail: DetailSettings, inpu
     levels = [Level(view, ascent.at_size(*view.size), view.size, False, lambda network: network)]
     for finer in view.finer() if detail.steps else []:
         jitter = min(input_size // 2, min(finer.size) - 1)
-        settings = replace(ascent, steps=detail.steps, jitter=jitter).at_size(*finer.size)
+        preconditioning = replace(ascent.preconditioning, side=input_size)
+        settings = replace(ascent, steps=detail.steps, jitter=jitter, preconditioning=preconditioning)
+        settings = settings.at_size(*finer.size)
         tiles = partial(in_tiles, side=input_size)
         levels.append(Level(finer, settings, (input_size, input_size), True, tiles))
     return Plan(tuple(levels))
@@ -71,6 +73,7 @@ def coarse_to_fine(
     mask_settings: MaskSettings | None = None,
     strength: float | Tensor = 1.0,
     projection: Callable[[Tensor], Tensor] | None = None,
+    covariance: Tensor | None = None,
     callback: Callback | None = None,
 ) -> Tensor:
     """Run the ascent of each level of a plan, and put what it changes back into the images at full resolution.
@@ -86,6 +89,7 @@ def coarse_to_fine(
             and shrink with the square root of the share that is. None: lengths as they are, no feather, no penalty.
         strength: multiplies step size and epsilon; `[B, 1, 1, 1]` for one of its own for each image.
         projection: see `ascent.ascend`.
+        covariance: see `ascent.ascend`.
         callback: see `ascent.Callback`; it sees images `[B, 3, H, W]`, and steps are counted over all levels.
 
     Returns:
@@ -101,31 +105,39 @@ def coarse_to_fine(
         level_mask = None if mask is None else level.view.look(mask)
         level_loss = loss(level.see(network))
         if level_mask is None or mask_settings is None:
-            after = ascend(first, level_loss, level.ascent, level_mask, report, None, projection)
+            after = ascend(
+                first,
+                level_loss,
+                level.ascent,
+                level_mask,
+                report,
+                projection=projection,
+                covariance=covariance,
+            )
         else:
             soft = feathered(level_mask, mask_settings.feather)
-            after = _ascend_inside(first, level_loss, level.ascent, soft, mask_settings.penalty, strength, report)
+            ascent = partial(ascend, first, callback=report, covariance=covariance)
+            after = _ascend_inside(ascent, first, level_loss, level.ascent, soft, mask_settings.penalty, strength)
         images = back(after)
         done += level.ascent.steps
     return images
 
 
 def _ascend_inside(
+    run: Callable[..., Tensor],
     start: Tensor,
     loss: Loss,
     ascent: AscentSettings,
     mask: Tensor,
     penalty: float,
     strength: float | Tensor,
-    callback: Callback | None,
 ) -> Tensor:
     if penalty > 0:
-        scale = strength * mask.new_ones(1, 1, 1, 1)
-        optimised = ascend(start, penalised(loss, start, mask, penalty), ascent, None, callback, scale)
+        optimised = run(penalised(loss, start, mask, penalty), ascent, scale=strength * mask.new_ones(1, 1, 1, 1))
         return composite(start, optimised, mask)
     # The same change per pixel, however large the mask is; `linf` lengths are per pixel already.
     share = mask.new_ones(1) if ascent.constraint.name == "linf" else mask.mean((1, 2, 3), keepdim=True)
-    return ascend(start, loss, ascent, mask, callback, strength * share.view(-1, 1, 1, 1).sqrt())
+    return run(loss, ascent, mask, scale=strength * share.view(-1, 1, 1, 1).sqrt())
 
 
 def _counted_from(done: int, callback: Callback) -> Callback:

@@ -13,9 +13,8 @@ from ..models import ClassSeeds
 from .ascent import Callback
 from .mix import Mix
 from .objectives import Loss
+from .preconditioning import COLOUR
 
-# Square root of the covariance of colours in photographs (Olah et al., "Feature Visualization", Distill 2017).
-COLOUR = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 CONTRAST = 0.2
 # Of 1500 training photographs of `canvas` at 96 px: how steeply amplitude falls with frequency, the deviation inside a
 # picture, and the mean colour of a picture, with how each varies from picture to picture.

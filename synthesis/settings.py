@@ -10,6 +10,7 @@ from typing_extensions import Self
 
 from .ascent import AscentSettings
 from .constraints import Constraint
+from .preconditioning import Preconditioning
 
 VALUE_TYPES: Mapping[str, tuple[type, ...]] = {
     "steps": (int,),
@@ -18,6 +19,8 @@ VALUE_TYPES: Mapping[str, tuple[type, ...]] = {
     "epsilon": (int, float),
     "final_step": (int, float),
     "jitter": (int,),
+    "decorrelation": (int, float),
+    "decay_power": (int, float),
     "keep_best": (bool,),
     "objective": (str,),
     "noise": (int, float),
@@ -27,8 +30,9 @@ VALUE_TYPES: Mapping[str, tuple[type, ...]] = {
     "fill": (str,),
     "consistent": (bool,),
 }
-"""The flat values that there are: names of the nodes' inputs, keys of the presets."""
+"""The flat values that there are: keys of the presets, most of them names of the nodes' inputs too."""
 ASCENT_KEYS = ("steps", "step_size", "final_step", "jitter", "keep_best")
+PRECONDITIONING_KEYS = ("decorrelation", "decay_power")
 MASK_KEYS = ("feather", "penalty")
 # Workflows saved before version 0.2 name the missing constraint so.
 OLD_CONSTRAINTS = {"free": "none"}
@@ -83,6 +87,8 @@ class OperationSettings:
         norm = flat.pop("norm", "none")
         parts: dict[str, Any] = {"ascent": {key: flat.pop(key) for key in ASCENT_KEYS if key in flat}}
         parts["ascent"]["constraint"] = Constraint(OLD_CONSTRAINTS.get(norm, norm), flat.pop("epsilon", 0.0))
+        preconditioning = {key: flat.pop(key) for key in PRECONDITIONING_KEYS if key in flat}
+        parts["ascent"]["preconditioning"] = Preconditioning(**preconditioning)
         if "detail" in names and "detail_steps" in flat:
             parts["detail"] = DetailSettings(flat.pop("detail_steps"))
         if "mask" in names:
@@ -107,6 +113,7 @@ class OperationSettings:
         """The flat values, in the units of the parts: lengths for a 224 x 224 image."""
         ascent = self.ascent
         flat: dict[str, Any] = {key: getattr(ascent, key) for key in ASCENT_KEYS}
+        flat |= {key: getattr(ascent.preconditioning, key) for key in PRECONDITIONING_KEYS}
         flat |= {"norm": ascent.constraint.name, "epsilon": ascent.constraint.epsilon}
         for field in fields(self):
             value = getattr(self, field.name)

@@ -16,15 +16,19 @@ from PIL import Image
 from torch import Tensor
 
 from benchmarks.data import as_float, first_of_each
+from benchmarks.quality import judge as judge_module
 from benchmarks.quality.batches import in_batches
+from benchmarks.quality.compare import Comparison, painters
 from benchmarks.quality.inception import DUAL, generate_into, inception_metrics
 from benchmarks.quality.inpainting import BASELINES, square_holes
-from benchmarks.quality.metrics import agreement, frechet_distance, grid, psnr, ssim
+from benchmarks.quality.judge import Judge, features, fit_probe, load_judge, load_network
+from benchmarks.quality.metrics import frechet_distance, grid, kernel_distance, psnr, spectrum_slope, ssim
 from benchmarks.quality.upsampling import RESAMPLERS, inconsistency, resampled
 from benchmarks.table import Table
-from robust_synthesis.models import RobustClassifier
+from robust_synthesis.models import RobustClassifier, bundled_classifiers
 from robust_synthesis.synthesis import Mix
-from robust_synthesis.training.data import Pictures
+from robust_synthesis.training.data import Pictures, read_split
+from tests.pictures_to_train_on import make_folder
 
 
 class SmallExtractor(torch_fidelity.FeatureExtractorBase):  # type: ignore[misc]
@@ -166,18 +170,86 @@ def test_a_subset_has_as_many_of_each_class() -> None:
     assert (as_float(few) * 255).flatten().tolist() == [0, 30, 10, 40, 20, 50]
 
 
-def test_agreement_is_the_share_of_matching_predictions(tiny: RobustClassifier) -> None:
-    images = torch.rand(6, 3, 32, 32)
-    predicted = tiny(images).argmax(1)
-    assert agreement(tiny, images, predicted) == 1
-    assert agreement(tiny, images, torch.cat([predicted[:3], predicted[3:] + 1])) == 0.5
+def test_a_probe_tells_shifted_features_apart() -> None:
+    generator = torch.Generator().manual_seed(0)
+    classes = torch.arange(300).remainder(3)
+    sets = torch.randn(300, 20, generator=generator) * 50 + 400
+    sets[:, :3] += 200 * F.one_hot(classes, 3)
+    probe = fit_probe(sets, classes)
+    judge = Judge(("a", "b", "c"), probe)
+    assert judge.agreement(sets, classes) > 0.95
+    assert judge.agreement(sets, (classes + 1) % 3) < 0.05
+    assert judge.agreement(sets[:4], judge.predictions(sets[:4])) == 1
 
 
-def test_frechet_distance_of_pictures_to_themselves_and_to_others(tiny: RobustClassifier) -> None:
-    pictures = torch.rand(64, 3, 32, 32)
-    same = frechet_distance(tiny, pictures, pictures)
-    assert same == pytest.approx(0, abs=1e-3)
-    assert frechet_distance(tiny, pictures * 0.3, pictures) > 10 * abs(same)
+def test_distances_of_features_to_themselves_and_to_others() -> None:
+    generator = torch.Generator().manual_seed(0)
+    one, two, far = (torch.randn(400, 8, generator=generator) + shift for shift in (0, 0, 1))
+    assert frechet_distance(one, one) == pytest.approx(0, abs=1e-6)
+    # The squared distance of the means.
+    assert frechet_distance(one, far) == pytest.approx(8, rel=0.25)
+    assert abs(kernel_distance(one, two)) < 50
+    assert kernel_distance(one, far) > 1000
+
+
+def test_the_judge_knows_what_it_was_fitted_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judge_module, "BUILD", tmp_path / "build")
+    data = tmp_path / "things"
+    for split, first in (("train", 0), ("test", 10)):
+        make_folder(data / split, "red", "green", "blue", each=10, first=first)
+    judge = load_judge(data, 96)
+    assert judge.labels == ("blue", "green", "red")
+    test, _ = read_split(data, "test", 96)
+    found = judge.features(as_float(test))
+    assert found.shape == (30, 1280)
+    assert judge.agreement(found, test.classes) == 1
+    assert torch.equal(load_judge(data, 96).predictions(found), test.classes)
+    # What it is asked about is what it was fitted to.
+    for split in ("train", "test"):
+        (data / split / "red").rename(data / split / "scarlet")
+    assert load_judge(data, 96).labels == ("blue", "green", "scarlet")
+    # A size of its own, in [0, 1], in eval mode: a picture's features do not depend on those beside it.
+    torch.testing.assert_close(features(load_network(), as_float(test)[3:4]), found[3:4], rtol=1e-4, atol=1e-4)
+
+
+def test_classifiers_are_compared_on_the_classes_that_they_share(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(judge_module, "BUILD", tmp_path / "build")
+    data = tmp_path / "scenes"
+    for split, first in (("train", 0), ("test", 10)):
+        folder = make_folder(data / split, "red", "green", "blue", each=10, first=first)
+        for colour, label in {"red": "church", "green": "forest"}.items():
+            (folder / colour).rename(folder / label)
+    chosen = painters(["canvas"], ["", '{"steps": 1}'])
+    assert [painter.name for painter in chosen] == ["canvas", 'canvas {"steps": 1}']
+    assert chosen[1].settings == chosen[0].settings.with_values(steps=1)
+    comparison = Comparison(data, chosen, 2)
+    assert comparison.shared == ("church", "forest")
+    comparison.measure(comparison.shared)
+    comparison.measure_each_class()
+    comparison.save_sheet(tmp_path / "sheet.png")
+    lines = [[cell.strip() for cell in line.split("|")] for line in capsys.readouterr().out.splitlines()]
+    names = [line[1] for line in lines if len(line) > 2]
+    assert [name for name in names if name.startswith(("20 test", "canvas"))] == [
+        "20 test pictures",
+        *comparison.images,
+    ]
+    assert next(line for line in lines if line[1:2] == ["blue"])[3:5] == ["-", "-"]
+    assert Image.open(tmp_path / "sheet.png").size == (4 * 98 + 2, 2 * 98 + 2)
+
+
+def test_files_of_one_name_are_told_apart_and_classes_that_none_shares_are_an_error(tmp_path: Path) -> None:
+    files = []
+    for folder in ("a", "b"):
+        files.append(tmp_path / folder / "canvas.safetensors")
+        files[-1].parent.mkdir()
+        files[-1].symlink_to(bundled_classifiers()["canvas"])
+    assert [painter.name for painter in painters([*map(str, files)], [""])] == [*map(str, files)]
+    make_folder(tmp_path / "data" / "train", "red", "green", each=10)
+    make_folder(tmp_path / "data" / "test", "red", "green", each=10, first=10)
+    with pytest.raises(SystemExit, match="No class of data"):
+        Comparison(tmp_path / "data", painters(["canvas"], [""]), 1)
 
 
 def test_the_table_is_markdown(capsys: pytest.CaptureFixture[str]) -> None:
@@ -200,3 +272,12 @@ def test_a_grid_of_two_pixels_is_told_from_noise() -> None:
     lattice = columns[:, None] * columns
     assert 0.7 < grid(noise) < 1.4
     assert grid(0.8 * noise + 0.2 * lattice) > 5
+
+
+def test_the_slope_of_the_spectrum_falls_with_blur() -> None:
+    noise = torch.rand(16, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    frequency = torch.fft.fftfreq(64)
+    radius = (frequency.square()[:, None] + frequency.square()).sqrt().clamp(min=1 / 64)
+    pink = torch.fft.ifft2(torch.fft.fft2(noise) / radius).real
+    assert spectrum_slope(noise) == pytest.approx(0, abs=0.2)
+    assert spectrum_slope(pink) == pytest.approx(-2, abs=0.3)

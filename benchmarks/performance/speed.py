@@ -41,8 +41,7 @@ from robust_synthesis.synthesis import (
 )
 
 from ..quality.batches import seeds_of_each_class
-from ..quality.judge import load_judge
-from ..quality.metrics import agreement
+from ..quality.judge import Judge, load_judge
 from ..table import Table
 from .processes import added_memory, in_new_process, seconds
 
@@ -90,7 +89,7 @@ def main() -> None:
         for loss in ("plain", "custom"):
             for batch in batches:
                 table.row(f"{name}, batch {batch}, {loss} loss", *_compare(name, loss, batch))
-    _same_result(load_judge(arguments.data) if arguments.data else None)
+    _same_result(load_judge(arguments.data, _classifier("canvas").input_size) if arguments.data else None)
 
 
 def _compare(name: str, loss: str, batch: int) -> tuple[float, ...]:
@@ -194,7 +193,7 @@ def _peer(name: str, loss: str) -> Callable[..., Tensor]:
     return run
 
 
-def _same_result(judge: RobustClassifier | None) -> None:
+def _same_result(judge: Judge | None) -> None:
     """The time to where 60 steps of the paper's settings lead, picture by picture."""
     classifier, fast, peer = _classifier("canvas"), _fast("canvas"), _peer("canvas", "plain")
     assert classifier.seeds is not None
@@ -215,7 +214,7 @@ def _same_result(judge: RobustClassifier | None) -> None:
     def row(name: str, taken: float, images: Tensor) -> None:
         with torch.no_grad():
             confidence = classifier(images).softmax(1)[torch.arange(len(classes)), classes.to(DEVICE)].mean()
-        agreed = None if judge is None else agreement(judge, images.cpu(), classes)
+        agreed = None if judge is None else judge.agreement(judge.features(images.cpu()), classes)
         table.row(name, taken / len(classes), slowest / taken, float(confidence), agreed)
 
     row(f"peer, {PAPER.steps} steps", slowest, torch.cat(results["peer"]))

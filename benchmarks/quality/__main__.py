@@ -1,7 +1,7 @@
 """How good the pictures of the bundled classifiers are, on held-out test pictures, beside baselines and the paper.
 
-Prints a table for each operation. The judge (see judge.py) is another classifier than the one that makes the
-pictures, and no setting was chosen with the test pictures. docs/numbers.md says where the data comes from.
+Prints a table for each operation. The judge (see judge.py) is a public ImageNet network; no setting was chosen with
+the test pictures. docs/numbers.md says where the data comes from.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ def main() -> None:
     count = arguments.pictures
     if {*arguments.only} - {"translation"}:
         data, model = ready("canvas")
-        judge, canvas = load_judge(data), load_classifier(model)
+        canvas = load_classifier(model)
+        judge = load_judge(data, canvas.input_size)
         # A Frechet distance needs all the test pictures, however few are generated.
         test = held_out(data, canvas)
         few = first_of_each(test, count)
@@ -54,7 +55,7 @@ def main() -> None:
     if "translation" in arguments.only:
         data, model = ready("seasons")
         seasons = load_classifier(model)
-        translation(load_judge(data), seasons, first_of_each(held_out(data, seasons), count))
+        translation(load_judge(data, seasons.input_size), seasons, first_of_each(held_out(data, seasons), count))
 
 
 if __name__ == "__main__":

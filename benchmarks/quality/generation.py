@@ -20,7 +20,8 @@ from robust_synthesis.training.data import Pictures
 from ..data import as_float
 from ..table import Table
 from .batches import seeds_of_each_class, translated
-from .metrics import agreement, frechet_distance
+from .judge import Judge
+from .metrics import frechet_distance, grid, kernel_distance, spectrum_slope
 
 FIRST_SEED = 1000
 """The random seeds from here on were not used to choose any setting."""
@@ -28,24 +29,41 @@ PRESET = preset(TranslateSettings, "generate").settings
 PAPER = preset(TranslateSettings, "paper generate").settings
 
 
-def generation(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures, count: int) -> None:
+COLUMNS = {"judge": ".1%", "KID": ".1f", "Frechet": ".1f", "grid": ".2f", "slope": ".2f"}
+"""Of `figures`."""
+
+
+def figures(
+    judge: Judge, images: Tensor, classes: Tensor, real: Tensor, features: Tensor | None = None
+) -> tuple[float, ...]:
+    """What is measured of images `[N, 3, S, S]` of classes `[N]` beside features `[M, 1280]` of real pictures.
+
+    The images' own features `[N, 1280]` may be given, where they are known.
+    """
+    features = judge.features(images) if features is None else features
+    distances = kernel_distance(features, real), frechet_distance(features, real)
+    return judge.agreement(features, classes), *distances, grid(images), spectrum_slope(images)
+
+
+def generation(judge: Judge, classifier: RobustClassifier, test: Pictures, count: int) -> None:
     """Compare `generate` with the paper's settings, on `count` pictures of each class."""
-    real = as_float(test)
+    real = judge.features(as_float(test))
     seeds, classes = seeds_of_each_class(_seeds(classifier), classifier.input_size, _random_seeds(count))
     table = Table(
-        f"Generation, {len(seeds)} pictures; Frechet distance to the {len(test)} test pictures",
-        {"steps": "d", "judge": ".1%", "Frechet": ".2f"},
+        f"Generation, {len(seeds)} pictures; distances to the {len(test)} test pictures", {"steps": "d"} | COLUMNS
     )
-    table.row("the test pictures themselves", 0, agreement(judge, real, test.classes), None)
-    table.row("the seeds", 0, agreement(judge, seeds, classes), frechet_distance(judge, seeds, real))
+    agreed, pictures = judge.agreement(real, test.classes), as_float(test)
+    table.row("the test pictures themselves", 0, agreed, None, None, grid(pictures), spectrum_slope(pictures))
+    table.row("the seeds", 0, *figures(judge, seeds, classes, real))
     for name, settings in {"the paper's settings": PAPER, "our `generate`": PRESET}.items():
         images = translated(classifier, seeds, classes, settings)
-        table.row(name, settings.ascent.steps, agreement(judge, images, classes), frechet_distance(judge, images, real))
+        table.row(name, settings.ascent.steps, *figures(judge, images, classes, real))
 
 
-def starts(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures, count: int) -> None:
+def starts(judge: Judge, classifier: RobustClassifier, test: Pictures, count: int) -> None:
     """Compare what `generate` can start from, on `count` pictures of each class: not every classifier has seeds."""
-    real, side, numbers = as_float(test), classifier.input_size, _random_seeds(count)
+    pictures, side, numbers = as_float(test), classifier.input_size, _random_seeds(count)
+    real = judge.features(pictures)
     seeds, classes = seeds_of_each_class(_seeds(classifier), side, numbers)
     labels = range(len(classifier.labels))
 
@@ -55,7 +73,7 @@ def starts(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures
 
     def photographs(c: int) -> Tensor:
         others = (test.classes != c).nonzero().flatten()
-        return real[others[torch.randperm(len(others), generator=torch.Generator().manual_seed(c))[:count]]]
+        return pictures[others[torch.randperm(len(others), generator=torch.Generator().manual_seed(c))[:count]]]
 
     kinds = {
         "class seeds": seeds,
@@ -66,13 +84,12 @@ def starts(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures
         "photographs of other classes": torch.cat([photographs(c) for c in labels]),
     }
     table = Table(
-        f"Starts of `generate`, {len(classes)} pictures, {PRESET.ascent.steps} steps",
-        {"judge, start": ".1%", "judge": ".1%", "Frechet": ".2f"},
+        f"Starts of `generate`, {len(classes)} pictures, {PRESET.ascent.steps} steps", {"judge, start": ".1%"} | COLUMNS
     )
     for name, start in kinds.items():
+        before = judge.agreement(judge.features(start), classes)
         images = translated(classifier, start, classes, PRESET)
-        before, after = agreement(judge, start, classes), agreement(judge, images, classes)
-        table.row(name, before, after, frechet_distance(judge, images, real))
+        table.row(name, before, *figures(judge, images, classes, real))
 
 
 def _seeds(classifier: RobustClassifier) -> ClassSeeds:

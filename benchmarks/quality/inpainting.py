@@ -16,7 +16,8 @@ from robust_synthesis.training.data import Pictures
 from ..data import as_float
 from ..table import Table
 from .batches import in_batches
-from .metrics import agreement, frechet_distance, psnr
+from .judge import Judge
+from .metrics import frechet_distance, kernel_distance, psnr
 
 RADIUS = 3
 """Telea's, in pixels, as in OpenCV's tutorial."""
@@ -62,7 +63,7 @@ BASELINES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def inpainting(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures, with_paper: bool) -> None:
+def inpainting(judge: Judge, classifier: RobustClassifier, test: Pictures, with_paper: bool) -> None:
     """Compare filled pictures with the originals."""
     variants = {
         "`inpaint`, class given": (preset(InpaintSettings, "inpaint").settings, True),
@@ -74,13 +75,16 @@ def inpainting(judge: RobustClassifier, classifier: RobustClassifier, test: Pict
     masks = square_holes(len(test), size, size // 2)
     table = Table(
         f"Inpainting, {len(test)} test pictures, a hole of {size // 2} x {size // 2} ({masks.mean():.0%})",
-        {"steps": "d", "PSNR": ".2f", "PSNR in the hole": ".2f", "judge": ".1%", "Frechet": ".2f"},
+        {"steps": "d", "PSNR": ".2f", "PSNR in the hole": ".2f", "judge": ".1%", "KID": ".1f", "Frechet": ".1f"},
     )
-    table.row("the test pictures themselves", 0, None, None, agreement(judge, images, test.classes), None)
+    real = judge.features(images)
+    table.row("the test pictures themselves", 0, None, None, judge.agreement(real, test.classes), None, None)
 
     def row(name: str, steps: int, filled: Tensor) -> None:
-        agreed, distance = agreement(judge, filled, test.classes), frechet_distance(judge, filled, images)
-        table.row(name, steps, psnr(filled, images), psnr(filled, images, masks), agreed, distance)
+        features = judge.features(filled)
+        distances = kernel_distance(features, real), frechet_distance(features, real)
+        agreed = judge.agreement(features, test.classes)
+        table.row(name, steps, psnr(filled, images), psnr(filled, images, masks), agreed, *distances)
 
     def fill(settings: InpaintSettings, class_given: bool) -> Tensor:
         holed = black(images, masks)

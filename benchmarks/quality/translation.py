@@ -9,12 +9,13 @@ from robust_synthesis.training.data import Pictures
 from ..data import as_float
 from ..table import Table
 from .batches import translated
-from .metrics import agreement, ssim
+from .judge import Judge
+from .metrics import ssim
 
 EPSILONS = (5.0, 10.0, 20.0, 40.0, 80.0)
 
 
-def translation(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures) -> None:
+def translation(judge: Judge, classifier: RobustClassifier, test: Pictures) -> None:
     """Translate the test pictures of each of two classes to the other one."""
     table = Table(
         f"Translation, {len(test)} test pictures; epsilon at 224 px; judge: how often it sees the other class",
@@ -27,7 +28,7 @@ def translation(judge: RobustClassifier, classifier: RobustClassifier, test: Pic
         part = test[(test.classes == source).nonzero().flatten()]
         photos, classes = as_float(part), 1 - part.classes
         way = f"{classifier.labels[source]} to {classifier.labels[1 - source]}"
-        table.row(f"{way}, the photographs", 0, None, agreement(judge, photos, classes), 1.0)
+        table.row(f"{way}, the photographs", 0, None, judge.agreement(judge.features(photos), classes), 1.0)
         for name, choice in settings.items():
             images = translated(classifier, photos, classes, choice)
             kept = ssim(images, photos)
@@ -35,6 +36,6 @@ def translation(judge: RobustClassifier, classifier: RobustClassifier, test: Pic
                 way + name,
                 choice.ascent.steps,
                 choice.ascent.constraint.epsilon,
-                agreement(judge, images, classes),
+                judge.agreement(judge.features(images), classes),
                 kept,
             )

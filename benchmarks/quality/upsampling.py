@@ -17,7 +17,8 @@ from robust_synthesis.training.data import Pictures
 from ..data import as_float
 from ..table import Table
 from .batches import in_batches
-from .metrics import agreement, frechet_distance, psnr, ssim
+from .judge import Judge
+from .metrics import frechet_distance, kernel_distance, psnr, ssim
 
 FACTORS = (2, 4, 8)
 RESAMPLERS = {"bicubic": Image.Resampling.BICUBIC, "Lanczos": Image.Resampling.LANCZOS}
@@ -41,20 +42,21 @@ def inconsistency(images: Tensor, low: Tensor) -> float:
     return float((F.avg_pool2d(images, images.shape[2] // low.shape[2]) - low).abs().max())
 
 
-def upsampling(judge: RobustClassifier, classifier: RobustClassifier, test: Pictures) -> None:
+def upsampling(judge: Judge, classifier: RobustClassifier, test: Pictures) -> None:
     """Compare enlarged pictures with the originals."""
     images = as_float(test)
     table = Table(
         f"Upsampling, {len(test)} test pictures; off: the largest difference to the input, once averaged back down",
-        {"steps": "d", "PSNR": ".2f", "SSIM": ".3f", "judge": ".1%", "Frechet": ".2f", "off": ".5f"},
+        {"steps": "d", "PSNR": ".2f", "SSIM": ".3f", "judge": ".1%", "KID": ".1f", "Frechet": ".1f", "off": ".5f"},
     )
-    table.row("the test pictures themselves", 0, None, None, agreement(judge, images, test.classes), None, None)
+    real = judge.features(images)
+    table.row("the test pictures themselves", 0, None, None, judge.agreement(real, test.classes), None, None, None)
 
     def row(name: str, steps: int, enlarged: Tensor, low: Tensor) -> None:
-        agreed, distance = agreement(judge, enlarged, test.classes), frechet_distance(judge, enlarged, images)
-        table.row(
-            name, steps, psnr(enlarged, images), ssim(enlarged, images), agreed, distance, inconsistency(enlarged, low)
-        )
+        features = judge.features(enlarged)
+        distances = kernel_distance(features, real), frechet_distance(features, real)
+        kept, off = ssim(enlarged, images), inconsistency(enlarged, low)
+        table.row(name, steps, psnr(enlarged, images), kept, judge.agreement(features, test.classes), *distances, off)
 
     def enlarge(low: Tensor, factor: int, settings: UpsampleSettings, class_given: bool) -> Tensor:
         return in_batches(

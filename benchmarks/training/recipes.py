@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from torchvision.utils import save_image
 
@@ -31,7 +30,7 @@ from robust_synthesis.training.trainer import Trainer
 from ..data import BUILD, as_float
 from ..quality.batches import seeds_of_each_class, translated
 from ..quality.judge import load_judge
-from ..quality.metrics import agreement, frechet_distance, grid
+from ..quality.metrics import grid, kernel_distance
 from ..table import Table
 
 SIZE, PICTURES, COUNT = 64, 80_000, 20
@@ -98,19 +97,19 @@ def main() -> None:
     parser.add_argument("--only", choices=VARIATIONS, nargs="+", default=VARIATIONS, metavar="NAME")
     parser.add_argument("--sheet", type=Path, default=BUILD / "recipes.png", metavar="FILE")
     arguments = parser.parse_args()
-    judge, data = load_judge(arguments.data), read_data(arguments.data, SIZE)
-    real = as_float(read_data(arguments.data, judge.input_size).validation)
+    judge, data = load_judge(arguments.data, SIZE), read_data(arguments.data, SIZE)
+    real = judge.features(as_float(data.validation))
     starts, classes = seeds_of_each_class(fit_all_seeds(data.train, len(data.labels), SIZE), SIZE, range(COUNT))
     sheet: list[Tensor] = []
-    columns = {"minutes": ".1f", "clean": ".1%", "robust": ".1%", "judge": ".1%", "Frechet": ".2f", "grid": ".2f"}
+    columns = {"minutes": ".1f", "clean": ".1%", "robust": ".1%", "judge": ".1%", "KID": ".1f", "grid": ".2f"}
     table = Table(f"{arguments.pictures} pictures of {SIZE} x {SIZE}, one change at a time", columns)
     for name in arguments.only:
         recipe = replace(BASE, samples_seen=arguments.pictures, **VARIATIONS[name])
         classifier, minutes = trained(name, recipe, data)
         found = accuracy(classifier, data.validation, ATTACK)
         images = translated(classifier, starts, classes, preset(TranslateSettings, "generate").settings)
-        seen = F.interpolate(images, (judge.input_size,) * 2, mode="bicubic", antialias=True).clamp(0, 1)
-        agreed, distance = agreement(judge, seen, classes), frechet_distance(judge, seen, real)
+        features = judge.features(images)
+        agreed, distance = judge.agreement(features, classes), kernel_distance(features, real)
         table.row(name, minutes, found.clean, found.robust, agreed, distance, grid(images))
         # One of each class, a row for each variation.
         sheet.append(images[::COUNT])

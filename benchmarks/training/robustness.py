@@ -1,8 +1,9 @@
-"""How robust classifiers of the same classes are, side by side, and what they generate from the same seeds.
+"""How robust classifiers of the same classes are, side by side.
 
 Measures on the pictures of the `test` split that are not in the `train` split too, under our own PGD and, where the
 Adversarial Robustness Toolbox is installed (`pip install adversarial-robustness-toolbox`), under its Auto-PGD (Croce
-and Hein, arXiv 2003.01690), at half of epsilon, at epsilon and at twice of it. The last figures are the judge's.
+and Hein, arXiv 2003.01690), at half of epsilon, at epsilon and at twice of it. `quality.compare`
+measures what they generate.
 """
 
 from __future__ import annotations
@@ -11,27 +12,18 @@ import argparse
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torchvision.utils import save_image
+from torch import nn
 
 from robust_synthesis.models import RobustClassifier, load_classifier, optimize_for_inference
-from robust_synthesis.synthesis import TranslateSettings, preset
 from robust_synthesis.training import Attack
 from robust_synthesis.training.data import Pictures, read_split
 from robust_synthesis.training.duplicates import deduplicate
 from robust_synthesis.training.evaluation import accuracy
 
-from ..data import BUILD, as_float
-from ..quality.batches import seeds_of_each_class, translated
-from ..quality.judge import load_judge
-from ..quality.metrics import agreement, frechet_distance, grid
+from ..data import as_float
 from ..table import Table
 
 PGD_STEPS, PGD_RESTARTS, AUTO_STEPS = 20, 3, 40
-FIRST_SEED = 2000
-"""The random seeds from here on were not used to choose any setting."""
-SHOWN = 4
-"""Pictures of each class on the sheet, by each classifier."""
 
 
 def auto_pgd(classifier: RobustClassifier, pictures: Pictures, epsilon: float) -> float | None:
@@ -67,43 +59,29 @@ def auto_pgd(classifier: RobustClassifier, pictures: Pictures, epsilon: float) -
 
 
 def main() -> None:
-    """Print the table, and write the sheet."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="a zip or folder of {train,test}/<class>/<picture>")
-    parser.add_argument("classifiers", type=Path, nargs="+", help="of the same classes; the first one's seeds are used")
+    parser.add_argument("classifiers", type=Path, nargs="+", help="of the same classes")
     parser.add_argument("--epsilon", type=float, help="the first one's by default")
-    parser.add_argument("--pictures", type=int, default=20, metavar="N", help="of each class, for the judge")
-    parser.add_argument("--sheet", type=Path, default=BUILD / "robustness.png", metavar="FILE")
     arguments = parser.parse_args()
     classifiers = [optimize_for_inference(load_classifier(path)) for path in arguments.classifiers]
     if len({classifier.input_size for classifier in classifiers}) > 1:
         parser.error("the classifiers have different input sizes")
-    if classifiers[0].seeds is None:
-        parser.error("the first classifier has no class seeds")
-    side, numbers = classifiers[0].input_size, range(FIRST_SEED, FIRST_SEED + arguments.pictures)
-    starts, classes = seeds_of_each_class(classifiers[0].seeds, side, numbers)
+    side = classifiers[0].input_size
     test, train = (read_split(arguments.data, split, side)[0] for split in ("test", "train"))
     test = test[deduplicate(test, train)]
     epsilon = arguments.epsilon or classifiers[0].card.training["epsilon"]
     radii = (epsilon / 2, epsilon, 2 * epsilon)
     columns = {"clean": ".1%"} | {f"{attack} {e:g}": ".1%" for e in radii for attack in ("PGD", "APGD")}
-    judge, sheet = load_judge(arguments.data), list[Tensor]()
-    table = Table(f"{len(test)} test pictures, L2", columns | {"judge": ".1%", "Frechet": ".2f", "grid": ".2f"})
+    table = Table(f"{len(test)} test pictures, L2", columns)
     for path, classifier in zip(arguments.classifiers, classifiers, strict=True):
         values: list[float | None] = []
         for radius in radii:
             found = accuracy(classifier, test, Attack("l2", radius, PGD_STEPS, 0.125, PGD_RESTARTS))
             values = values or [found.clean]
             values += [found.robust, auto_pgd(classifier, test, radius)]
-        images = translated(classifier, starts, classes, preset(TranslateSettings, "generate").settings)
-        distance = frechet_distance(judge, images, as_float(test))
-        table.row(path.stem, *values, agreement(judge, images, classes), distance, grid(images))
-        sheet.append(images.unflatten(0, (-1, arguments.pictures))[:, :SHOWN])
-    arguments.sheet.parent.mkdir(parents=True, exist_ok=True)
-    # A row for each class: the pictures of the first classifier, then of the next.
-    rows = torch.cat(sheet, 1)
-    save_image(rows.flatten(0, 1), arguments.sheet, nrow=rows.shape[1], pad_value=1)
-    print(f"\n{arguments.sheet}")
+        table.row(path.stem, *values)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from ..seeds import class_seeds, natural_noise
 from ..settings import DetailSettings, MaskSettings, OperationSettings
 from ..surround import WHOLE, extended, fade_in, surround, visible_box
 from ..views import around, feathered
-from .classify import target_weights
+from .classify import target_covariance, target_weights
 
 FillName = Literal["surround", "mean colour", "noise", "class seed"]
 FILLS: tuple[FillName, ...] = get_args(FillName)
@@ -98,6 +98,7 @@ def inpaint(
         start=composite(small, filling, feathered(hole, settings.mask.feather)),
         mask=covered,
         mask_settings=settings.mask,
+        covariance=target_covariance(classifier, weights, settings.ascent),
         strength=strength,
         callback=callback,
     )

@@ -18,7 +18,7 @@ from ..objectives import ObjectiveName, check_objective, class_loss
 from ..seeds import natural_noise
 from ..settings import DetailSettings, OperationSettings
 from ..views import whole
-from .classify import target_weights
+from .classify import target_covariance, target_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +82,7 @@ def translate(
         lambda see: class_loss(see, weights, settings.objective),
         start=start,
         mask=mask,
+        covariance=target_covariance(classifier, weights, settings.ascent),
         callback=callback,
     )
     # The ascent has blended by the mask already; this removes what enlarging the change spilled beyond it.

@@ -1,0 +1,108 @@
+"""Preconditioning: the steepest step where photographs vary, in place of the steepest step in plain RGB pixels."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..models import ClassSeeds
+
+LOWEST_FREQUENCY = 3.0
+"""Cycles in what the network sees at once. Below it no frequency is preferred: the composition is the start's."""
+# Square root of the covariance of colours in photographs (Olah et al., "Feature Visualization", Distill 2017).
+COLOUR = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
+
+
+@dataclass(frozen=True)
+class Preconditioning:
+    """How far a gradient is brought into the metric of photographs (Olah et al., Distill 2017, "Preconditioning").
+
+    In photographs the channels vary together and amplitude falls with frequency. A plain gradient ignores both, and
+    so makes colour noise and fine patterns. Both exponents 0: the plain gradient.
+
+    A gradient step on the paper's parameters (decorrelated colours, a spectrum scaled by 1/f) moves the pixels as
+    exponents of 1 and 2 do: the parameters scale the gradient on its way to them and the step on its way back.
+    """
+
+    decorrelation: float = 0.0
+    """From 0 to 2. The gradient's colours are multiplied by the covariance of the channels to this power."""
+    decay_power: float = 0.0
+    """From 0 to 2. The gradient's frequencies f are multiplied by 1/f to this power."""
+    side: int = 0
+    """Height and width of what the network sees at once, in pixels; 0: the whole image, whatever its shape."""
+
+    def __post_init__(self) -> None:
+        for name, value in (("decorrelation", self.decorrelation), ("decay_power", self.decay_power)):
+            if not 0 <= value <= 2:
+                raise ValueError(f"{name} is {value}; it must be from 0 to 2.")
+
+    def __call__(self, gradient: Tensor, covariance: Tensor | None = None) -> Tensor:
+        """Precondition a gradient.
+
+        Args:
+            gradient: `[B, 3, H, W]`.
+            covariance: of the channels, `[B, 3, 3]` or `[1, 3, 3]`; None: that of photographs.
+
+        Returns:
+            `[B, 3, H, W]`, of no particular length.
+        """
+        if self.decorrelation > 0:
+            power = _matrix_power(photo_covariance() if covariance is None else covariance, self.decorrelation)
+            gradient = torch.einsum("bcd,bdhw->bchw", power.to(gradient).expand(len(gradient), 3, 3), gradient)
+        if self.decay_power > 0:
+            gradient = _decayed(gradient, self.decay_power, self.side)
+        return gradient
+
+
+def photo_covariance() -> Tensor:
+    """The covariance of the channels in photographs, `[1, 3, 3]`."""
+    factor = torch.tensor(COLOUR, dtype=torch.float64)
+    return (factor @ factor.T)[None]
+
+
+def class_covariance(seeds: ClassSeeds, weights: Tensor) -> Tensor:
+    """The covariance of the channels in the pictures that some classes' seeds were fitted to, at the seeds' resolution.
+
+    Args:
+        seeds: of the classifier.
+        weights: of all classes, `[B, K]`; those that repel do not count.
+
+    Returns:
+        `[B, 3, 3]`, float64 on the CPU; that of photographs where no class with seeds attracts.
+    """
+    own = weights.detach().cpu().double().clamp(min=0)[:, list(seeds.classes)]
+    # One class of a thousand, usually: the factors of all would fill gigabytes.
+    used = own.sum(0).nonzero().flatten()
+    own = own[:, used]
+    mean, factors = (part.cpu()[used].double() for part in (seeds.mean, seeds.factors))
+    values = torch.cat([(mean - mean.mean((2, 3), keepdim=True))[:, None], factors], 1)
+    each = torch.einsum("nrchw,nrdhw->ncd", values, values) / math.prod(mean.shape[2:])
+    total = own.sum(1).view(-1, 1, 1)
+    mixed = torch.einsum("bn,ncd->bcd", own, each) / total.clamp(min=torch.finfo(torch.float64).tiny)
+    return torch.where(total > 0, mixed, photo_covariance())
+
+
+def _matrix_power(covariance: Tensor, exponent: float) -> Tensor:
+    values, vectors = torch.linalg.eigh(covariance.double().cpu())
+    # Relative to the largest: a class whose pictures are grey still gets steps in every colour.
+    values = (values / values[:, -1:].clamp(min=torch.finfo(torch.float64).tiny)).clamp(min=1e-4)
+    power: Tensor = vectors @ torch.diag_embed(values**exponent) @ vectors.mT
+    return power
+
+
+def _decayed(gradient: Tensor, power: float, side: int) -> Tensor:
+    height, width = gradient.shape[2:]
+    # The same wavelength counts the same in both directions, in a picture that is not square as well.
+    across = side or math.sqrt(height * width)
+    # A picture beside its mirror image has no edge at its border, which would have all frequencies.
+    mirrored = torch.cat([gradient, gradient.flip(3)], 3)
+    mirrored = torch.cat([mirrored, mirrored.flip(2)], 2)
+    vertical = torch.fft.fftfreq(2 * height, 1 / across, device=gradient.device)[:, None]
+    horizontal = torch.fft.rfftfreq(2 * width, 1 / across, device=gradient.device)
+    frequency = (vertical.square() + horizontal.square()).sqrt().clamp(min=LOWEST_FREQUENCY)
+    spectrum = torch.fft.rfft2(mirrored) * (LOWEST_FREQUENCY / frequency) ** power
+    decayed: Tensor = torch.fft.irfft2(spectrum, s=mirrored.shape[2:])[:, :, :height, :width]
+    return decayed
