@@ -31,11 +31,11 @@ from robust_synthesis.training import (
     train,
 )
 from robust_synthesis.training import run as run_module
+from robust_synthesis.training.adversarial import AdversarialTrainer
 from robust_synthesis.training.card import write_card
 from robust_synthesis.training.evaluation import Accuracy, accuracy
 from robust_synthesis.training.progress import Work
 from robust_synthesis.training.saved_state import read_state, write_state
-from robust_synthesis.training.trainer import Trainer
 from tests.pictures_to_train_on import TINY, make_folder
 from tools.paths import ROOT
 
@@ -126,7 +126,7 @@ def test_the_time_left_counts_the_measuring(
 
         return spend
 
-    def advance(trainer: Trainer) -> tuple[float, float]:
+    def advance(trainer: AdversarialTrainer) -> tuple[float, float]:
         trainer.step += 1
         takes(work.step, None)()
         return 1.0, 0.5
@@ -140,7 +140,7 @@ def test_the_time_left_counts_the_measuring(
     monkeypatch.setattr(run_module, "time", SimpleNamespace(monotonic=lambda: now))
     monkeypatch.setattr(run_module, "validation_accuracy", takes(work.evaluation, Accuracy(0.5, 0.5)))
     monkeypatch.setattr(run_module, "generate_samples", takes(0, torch.zeros(1, 3, 8, 8)))
-    monkeypatch.setattr(Trainer, "advance", advance)
+    monkeypatch.setattr(AdversarialTrainer, "advance", advance)
     train(data, TINY, paths, INFO, CPU, epochs, report)
     # Every 60 "seconds" the state is saved, which takes no time here. 25 epochs are evaluated at every second.
     evaluations = {3: 3, 25: 13}[epochs]

@@ -46,6 +46,10 @@ class TrainingRecord:
     device: str
     epoch: int
     """After which the weights were kept."""
+    contrastive_steps: int = 0
+    """Of stage two."""
+    contrastive_step: int = 0
+    """Of these, after which the weights were kept; 0: stage one's were."""
     left_out: str = ""
     """Which files of the folder were not used, and why, in words."""
     evaluation: Evaluation | None = None

@@ -18,6 +18,8 @@ from .paths import RunError, RunExistsError, RunPaths
 ENTRY = "robust_training"
 NEAR_COPIES = "keeps_near_copies"
 """Key of the identity; runs of earlier versions, which do not have it, kept near copies."""
+CONTRASTIVE = "contrastive"
+"""Key of a recipe; runs of earlier versions, which do not have it, end with stage one."""
 _OLD_KEYS = {
     "pictures": "samples_seen",
     "most_epochs": "max_epochs",
@@ -45,18 +47,19 @@ class SavedState:
     identity: Mapping[str, Any]
     """Recipe, epochs, the digest of the pictures, and whether near copies were kept; the same: it is the same run."""
     step: int
-    """How many steps it has taken."""
+    """How many steps its stage has taken."""
     seconds: float
     """Of work so far."""
     history: list[dict[str, Any]]
     """The evaluations, see `log.EvalRecord`."""
     best: float | None
-    """The robust accuracy of the classifier in the run's file; None before the first evaluation."""
+    """The score of the classifier in the run's file, see `stages.Outcome`; None before the stage's first evaluation."""
     unmeasured: list[tuple[float, float]]
     """Loss and accuracy of the steps since the last evaluation."""
     finished: bool
     tensors: Mapping[str, Tensor]
     """See `Trainer.state`; none if the run has finished."""
+    stage: int = 1
 
 
 def write_state(path: Path, state: SavedState) -> None:
@@ -103,12 +106,17 @@ def find_state(paths: RunPaths, identity: Mapping[str, Any]) -> SavedState | Non
         if paths.result.exists():
             raise RunExistsError(f"There is a classifier at {paths.result} already. Choose another name.")
         return None
-    if state.identity != identity:
+    if not _same(state.identity, identity):
         raise RunExistsError(
             f"'{paths.result.stem}' is the name of a run with other pictures or settings. Choose another name, or "
             f"delete {paths.state} and {paths.result.name}."
         )
     return state
+
+
+def has_stage_two(state: SavedState) -> bool:
+    """Whether the run was begun with a stage two; those of earlier versions had none."""
+    return state.identity["recipe"].get(CONTRASTIVE) is not None
 
 
 def keeps_near_copies(paths: RunPaths) -> bool:
@@ -119,6 +127,14 @@ def keeps_near_copies(paths: RunPaths) -> bool:
         # `find_state` says so.
         return False
     return state is not None and bool(state.identity[NEAR_COPIES])
+
+
+def _same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    recipes = dict(before["recipe"]), dict(now["recipe"])
+    if CONTRASTIVE not in recipes[0]:
+        # A run of an earlier version ends as it was begun.
+        recipes[1].pop(CONTRASTIVE)
+    return {**before, "recipe": recipes[0]} == {**now, "recipe": recipes[1]}
 
 
 def _current_keys(value: Any) -> Any:
