@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from robust_synthesis.training import Attack, Recipe
+from robust_synthesis.training import Attack, Contrastive, Recipe
 
 ARCHITECTURE = {"name": "narrow_resnet", "widths": [2, 3], "blocks": [1, 1], "stem_stride": 2, "activation": "silu"}
 TINY = Recipe(
@@ -24,6 +24,7 @@ TINY = Recipe(
     min_crop_scale=0.8,
     color_jitter=0.1,
     small_data_cutmix_prob=0.3,
+    contrastive=Contrastive(rel_work=0.2, batch_size=6),
 )
 COLOURS = {"red": (200, 60, 50), "green": (60, 170, 70), "blue": (50, 80, 200)}
 

@@ -28,14 +28,17 @@ from robust_synthesis.training import (
     TrainingData,
     TrainingRecord,
     read_data,
+    stages,
     train,
 )
 from robust_synthesis.training import run as run_module
 from robust_synthesis.training.adversarial import AdversarialTrainer
 from robust_synthesis.training.card import write_card
+from robust_synthesis.training.contrastive import ContrastiveTrainer
 from robust_synthesis.training.evaluation import Accuracy, accuracy
 from robust_synthesis.training.progress import Work
 from robust_synthesis.training.saved_state import read_state, write_state
+from robust_synthesis.training.trainer import Trainer
 from tests.pictures_to_train_on import TINY, make_folder
 from tools.paths import ROOT
 
@@ -97,18 +100,25 @@ def test_a_run_leaves_a_classifier_its_card_and_its_log(finished: tuple[RunPaths
         assert words in card
     log = json.loads((paths.folder / "log.json").read_text("utf-8"))
     assert log["recipe"]["attack"]["epsilon"] == 0.5
-    assert [entry["epoch"] for entry in log["history"]] == list(range(1, 11))
-    assert log["history"][-1]["loss"] < log["history"][0]["loss"]
+    first, second = ([entry for entry in log["history"] if entry["stage"] == stage] for stage in (1, 2))
+    assert [entry["epoch"] for entry in first] == list(range(1, 11))
+    assert first[-1]["loss"] < first[0]["loss"]
+    assert [entry["contrastive_step"] for entry in second] == [0, 3]
+    assert all(0 <= entry["auc"] <= 1 and entry["distance"] is not None for entry in second)
+    best = min(second, key=lambda entry: (entry["distance"], -entry["contrastive_step"]))
+    assert (found.contrastive_step, found.contrastive_steps) == (best["contrastive_step"], 3)
+    assert f"dual adversarial training (arXiv 2510.13872), kept after {found.contrastive_step} of 3 steps" in card
     assert (paths.folder / "accuracy.png").read_bytes().startswith(b"\x89PNG")
     assert len(list((paths.folder / "samples").glob("epoch-*.png"))) == 10
-    # 36 pictures make two steps of 16 an epoch.
+    # 36 pictures make two steps of 16 an epoch; stage two is evaluated before its first step, too.
     training = [progress for progress in seen if not progress.evaluating]
-    assert [progress.step for progress in training] == list(range(1, 21))
+    assert [progress.step for progress in training] == [*range(1, 21), *range(20, 24)]
     samples = [progress.samples for progress in training if progress.samples is not None]
-    assert [each.shape for each in samples] == [(16, 3, 24, 24)] * 10
+    assert [each.shape for each in samples] == [(16, 3, 24, 24)] * 12
     # The last evaluation is still to come.
     assert 0 < training[-1].seconds_left < training[0].seconds_left
     assert "Epoch 1 of 10" in str(training[0])
+    assert "Stage two, step 3 of 3" in str(training[-1])
     assert "under a long attack, about 0:" in str(seen[-1])
 
 
@@ -126,10 +136,13 @@ def test_the_time_left_counts_the_measuring(
 
         return spend
 
-    def advance(trainer: AdversarialTrainer) -> tuple[float, float]:
-        trainer.step += 1
-        takes(work.step, None)()
-        return 1.0, 0.5
+    def advance_by(passes: int) -> Callable[[Trainer], tuple[float, float]]:
+        def advance(trainer: Trainer) -> tuple[float, float]:
+            trainer.step += 1
+            takes(passes, None)()
+            return 1.0, 0.5
+
+        return advance
 
     ends: set[float] = set()
 
@@ -138,13 +151,18 @@ def test_the_time_left_counts_the_measuring(
 
     # A second is a pass here.
     monkeypatch.setattr(run_module, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(run_module, "validation_accuracy", takes(work.evaluation, Accuracy(0.5, 0.5)))
-    monkeypatch.setattr(run_module, "generate_samples", takes(0, torch.zeros(1, 3, 8, 8)))
-    monkeypatch.setattr(AdversarialTrainer, "advance", advance)
+    judged = work.contrastive_evaluation - work.evaluation
+    monkeypatch.setattr(stages, "validation_accuracy", takes(work.evaluation, Accuracy(0.5, 0.5)))
+    monkeypatch.setattr(stages, "generate_samples", takes(0, torch.zeros(1, 3, 8, 8)))
+    monkeypatch.setattr(stages, "generate_each", takes(judged, torch.zeros(2, 100, 3, 8, 8)))
+    monkeypatch.setattr(AdversarialTrainer, "advance", advance_by(work.step))
+    monkeypatch.setattr(ContrastiveTrainer, "advance", advance_by(work.contrastive_step))
     train(data, TINY, paths, INFO, CPU, epochs, report)
     # Every 60 "seconds" the state is saved, which takes no time here. 25 epochs are evaluated at every second.
-    evaluations = {3: 3, 25: 13}[epochs]
-    assert ends == {2 * epochs * work.step + evaluations * work.evaluation + work.final}
+    evaluations, steps = {3: (3, 1), 25: (13, 8)}[epochs]
+    first = 2 * epochs * work.step + evaluations * work.evaluation
+    second = steps * work.contrastive_step + 2 * work.contrastive_evaluation
+    assert ends == {first + second + work.final}
 
 
 def test_a_card_names_the_terms_of_the_pretrained_layers(finished: tuple[RunPaths, list[Progress]]) -> None:
@@ -190,7 +208,8 @@ def test_the_recipe_alone_decides_the_classifier(
 
 
 @pytest.mark.parametrize(
-    ("after", "evaluating"), [(1, False), (7, False), (2, True), (12, True), (20, True), (20, False)]
+    ("after", "evaluating"),
+    [(1, False), (7, False), (2, True), (12, True), (20, True), (20, False), (21, False), (23, True)],
 )
 def test_a_stopped_run_keeps_a_classifier_and_resumes_to_the_same_end(
     data: TrainingData,
@@ -332,7 +351,7 @@ def comfyui_folder(tmp_path: Path) -> Path:
 
 def command(folder: Path, out: Path, *more: str) -> list[str]:
     program = [sys.executable, "-m", "custom_nodes.robust-synthesis.training", "--data", str(folder), "--out", str(out)]
-    return [*program, "--epochs", "2", *more]
+    return [*program, "--epochs", "2", "--no-stage-two", *more]
 
 
 def steps_saved(out: Path) -> int:
@@ -352,6 +371,7 @@ def test_the_command_resumes_after_it_was_killed(tmp_path: Path, comfyui_folder:
     options: dict[str, Any] = {"cwd": comfyui_folder, "text": True, "check": True, "timeout": 300}
     done = subprocess.run(command(folder, out), capture_output=True, **options)
     assert "Epoch 2 of 2" in done.stdout
+    assert "Stage two" not in done.stdout
     made, whole = out.with_suffix(".safetensors"), out.with_name("whole")
     assert load_classifier(made).labels == ("blue", "green", "red")
     subprocess.run(command(folder, whole), stdout=subprocess.DEVNULL, **options)

@@ -262,7 +262,7 @@ class _Run:
         if self.plan.contrastive is not None:
             steps = self.plan.contrastive.steps
             passes += steps * self.work.contrastive_step
-            passes += len(contrastive_evaluations(steps)) * self.work.contrastive_evaluation
+            passes += len(contrastive_evaluations(steps, self.work)) * self.work.contrastive_evaluation
         return passes
 
     @property

@@ -16,14 +16,17 @@ from .contrastive import ContrastiveTrainer
 from .data import TrainingData
 from .evaluation import kernel_distance, validation_accuracy
 from .log import EvalRecord
+from .progress import Work
 from .recipes import TrainingPlan
 from .samples import MAX_SAMPLES, generate_each, generate_samples, judged_per_class, samples_per_class
 from .trainer import Trainer
 
 MAX_EVALUATIONS = 20
 """In stage one, beside the last."""
-CONTRASTIVE_EVALUATIONS = 8
+MAX_CONTRASTIVE_EVALUATIONS = 8
 """In stage two, beside the first."""
+REL_EVALUATION_WORK = 0.25
+"""How much of the work of stage two's steps its evaluations may add."""
 REAL_PICTURES = 1000
 """How many training pictures a kernel distance compares with, at most."""
 MAX_ROBUSTNESS_LOST = 0.03
@@ -59,9 +62,11 @@ def evaluation_interval(epochs: int) -> int:
     return math.ceil(epochs / MAX_EVALUATIONS)
 
 
-def contrastive_evaluations(steps: int) -> list[int]:
-    """After which steps stage two is evaluated."""
-    return sorted({round(steps * part / CONTRASTIVE_EVALUATIONS) for part in range(1 + CONTRASTIVE_EVALUATIONS)})
+def contrastive_evaluations(steps: int, work: Work) -> list[int]:
+    """After which steps stage two is evaluated: before the first, after the last, and as often as is cheap."""
+    affordable = round(REL_EVALUATION_WORK * steps * work.contrastive_step / work.contrastive_evaluation)
+    count = max(1, min(affordable, MAX_CONTRASTIVE_EVALUATIONS))
+    return sorted({round(steps * number / count) for number in range(count + 1)})
 
 
 class Stage(ABC):
@@ -126,13 +131,13 @@ class ContrastiveStage(Stage):
         assert classifier.seeds is not None, "stage one fits seeds"
         self.data, self.plan, self.seeds = data, plan, classifier.seeds
         self.trainer: ContrastiveTrainer = ContrastiveTrainer(data.train, classifier, plan, device)
+        self.due = contrastive_evaluations(self.trainer.steps, Work.of(plan, data))
         self.real: Tensor | None = None
 
     def evaluation_due(self, history: Sequence[EvalRecord]) -> bool:
         """Before the first step, and so many times on the way."""
         evaluated = max((record.contrastive_step for record in history if record.stage == self.number), default=-1)
-        due = contrastive_evaluations(self.trainer.steps)
-        return self.trainer.step in due and self.trainer.step > evaluated
+        return self.trainer.step in self.due and self.trainer.step > evaluated
 
     def evaluate(self, since: Unmeasured, history: Sequence[EvalRecord], busy: Busy) -> Outcome:
         """Accuracies on the validation pictures, the distance of generated pictures to training pictures, samples."""
