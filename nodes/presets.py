@@ -93,7 +93,7 @@ def _of_the_user(settings: type[S]) -> dict[str, Preset[S]]:
     state = folder, [(path, path.stat().st_mtime_ns) for path in sorted(folder.glob("*.json")) if path.is_file()]
     # ComfyUI asks for the inputs many times: files are read, and complained of, once for each change.
     if settings.operation not in _read or _read[settings.operation][0] != state:
-        _read[settings.operation] = state, read_presets(folder, settings)
+        _read[settings.operation] = state, read_presets(folder, settings, SETTING_INPUTS)
     return _read[settings.operation][1]
 
 

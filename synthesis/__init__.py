@@ -22,6 +22,9 @@ from .picture_files import FoundFiles as FoundFiles
 from .picture_files import find_files as find_files
 from .picture_folder import FolderPictures as FolderPictures
 from .picture_folder import pictures_in as pictures_in
+from .preconditioning import Preconditioning as Preconditioning
+from .preconditioning import class_covariance as class_covariance
+from .preconditioning import photo_covariance as photo_covariance
 from .presets import Preset as Preset
 from .presets import preset as preset
 from .presets import presets as presets

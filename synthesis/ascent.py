@@ -97,8 +97,8 @@ def ascend(
         callback: see `Callback`.
         scale: `[B, 1, 1, 1]`: multiplies step size and epsilon of each picture.
         projection: a further projection of the images after each step, into [0, 1].
-        covariance: of the channels, for the preconditioning: see there.
         initial: `[B, 3, H, W]`: where the ascent begins, inside the constraint around `start`; None: at `start`.
+        covariance: of the channels, `[B, 3, 3]` or `[1, 3, 3]`, for the preconditioning; None: that of photographs.
 
     Returns:
         Pictures like `start`, detached; bit for bit the start where the mask is 0.

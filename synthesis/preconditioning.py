@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -21,14 +22,17 @@ class Preconditioning:
 
     In photographs the channels vary together and amplitude falls with frequency. A plain gradient ignores both, and
     so makes colour noise and fine patterns. Both exponents 0: the plain gradient.
+
+    A gradient step on the paper's parameters (decorrelated colours, a spectrum scaled by 1/f) moves the pixels as
+    exponents of 1 and 2 do: the parameters scale the gradient on its way to them and the step on its way back.
     """
 
     decorrelation: float = 0.0
-    """The gradient's colours are multiplied by the covariance of the channels to this power."""
+    """From 0 to 2. The gradient's colours are multiplied by the covariance of the channels to this power."""
     decay_power: float = 0.0
-    """The gradient's frequencies f are multiplied by 1/f to this power."""
+    """From 0 to 2. The gradient's frequencies f are multiplied by 1/f to this power."""
     side: int = 0
-    """Height and width of what the network sees at once, in pixels; 0: those of the whole image."""
+    """Height and width of what the network sees at once, in pixels; 0: the whole image, whatever its shape."""
 
     def __post_init__(self) -> None:
         for name, value in (("decorrelation", self.decorrelation), ("decay_power", self.decay_power)):
@@ -60,19 +64,22 @@ def photo_covariance() -> Tensor:
 
 
 def class_covariance(seeds: ClassSeeds, weights: Tensor) -> Tensor:
-    """The covariance of the channels in the pictures that some classes' seeds were fitted to.
+    """The covariance of the channels in the pictures that some classes' seeds were fitted to, at the seeds' resolution.
 
     Args:
         seeds: of the classifier.
         weights: of all classes, `[B, K]`; those that repel do not count.
 
     Returns:
-        `[B, 3, 3]`, that of photographs where no class with seeds attracts.
+        `[B, 3, 3]`, float64 on the CPU; that of photographs where no class with seeds attracts.
     """
-    mean = seeds.mean.double()
-    values = torch.cat([(mean - mean.mean((2, 3), keepdim=True))[:, None], seeds.factors.double()], 1)
-    each = torch.einsum("nrchw,nrdhw->ncd", values, values) / mean[0, 0].numel()
     own = weights.detach().cpu().double().clamp(min=0)[:, list(seeds.classes)]
+    # One class of a thousand, usually: the factors of all would fill gigabytes.
+    used = own.sum(0).nonzero().flatten()
+    own = own[:, used]
+    mean, factors = (part.cpu()[used].double() for part in (seeds.mean, seeds.factors))
+    values = torch.cat([(mean - mean.mean((2, 3), keepdim=True))[:, None], factors], 1)
+    each = torch.einsum("nrchw,nrdhw->ncd", values, values) / math.prod(mean.shape[2:])
     total = own.sum(1).view(-1, 1, 1)
     mixed = torch.einsum("bn,ncd->bcd", own, each) / total.clamp(min=torch.finfo(torch.float64).tiny)
     return torch.where(total > 0, mixed, photo_covariance())
@@ -88,11 +95,13 @@ def _matrix_power(covariance: Tensor, exponent: float) -> Tensor:
 
 def _decayed(gradient: Tensor, power: float, side: int) -> Tensor:
     height, width = gradient.shape[2:]
+    # The same wavelength counts the same in both directions, in a picture that is not square as well.
+    across = side or math.sqrt(height * width)
     # A picture beside its mirror image has no edge at its border, which would have all frequencies.
     mirrored = torch.cat([gradient, gradient.flip(3)], 3)
     mirrored = torch.cat([mirrored, mirrored.flip(2)], 2)
-    vertical = torch.fft.fftfreq(2 * height, 1 / (side or height), device=gradient.device)[:, None]
-    horizontal = torch.fft.rfftfreq(2 * width, 1 / (side or width), device=gradient.device)
+    vertical = torch.fft.fftfreq(2 * height, 1 / across, device=gradient.device)[:, None]
+    horizontal = torch.fft.rfftfreq(2 * width, 1 / across, device=gradient.device)
     frequency = (vertical.square() + horizontal.square()).sqrt().clamp(min=LOWEST_FREQUENCY)
     spectrum = torch.fft.rfft2(mirrored) * (LOWEST_FREQUENCY / frequency) ** power
     decayed: Tensor = torch.fft.irfft2(spectrum, s=mirrored.shape[2:])[:, :, :height, :width]

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from .settings import OperationSettings
+from .settings import VALUE_TYPES, OperationSettings
 
 BUILT_IN = Path(__file__).with_name("presets.json")
 CUSTOM = "custom"
@@ -58,11 +58,18 @@ def preset(settings: type[S], name: str) -> Preset[S]:
     return _preset(settings, name, _built_in()[settings.operation][name])
 
 
-def read_presets(folder: Path, settings: type[S]) -> dict[str, Preset[S]]:
+def read_presets(
+    folder: Path, settings: type[S], possible_inputs: Collection[str] = VALUE_TYPES
+) -> dict[str, Preset[S]]:
     """The presets of an operation in the JSON files of a folder, by name; none where there is no such folder.
 
     A file that cannot be read, or has a broken preset, is named in the log and left out whole. So is a preset with
     a name that is taken.
+
+    Args:
+        folder: of the user.
+        settings: of the operation.
+        possible_inputs: the values that can be set on a node; a preset that lists another one is broken.
     """
     found: dict[str, Preset[S]] = {}
     taken = {CUSTOM, *_built_in().get(settings.operation, {})}
@@ -71,7 +78,7 @@ def read_presets(folder: Path, settings: type[S]) -> dict[str, Preset[S]]:
             entries = _read_file(path).get(settings.operation, {})
             if not isinstance(entries, Mapping):
                 raise ValueError(f"'{settings.operation}' is not an object of presets")
-            own = {name: _preset(settings, name, entry) for name, entry in entries.items()}
+            own = {name: _preset(settings, name, entry, possible_inputs) for name, entry in entries.items()}
         except (OSError, ValueError, RecursionError) as error:
             logging.warning("Robust Synthesis left out the presets of %s: %s", path.name, error)
             continue
@@ -95,7 +102,7 @@ def _read_file(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _preset(settings: type[S], name: str, entry: Any) -> Preset[S]:
+def _preset(settings: type[S], name: str, entry: Any, possible_inputs: Collection[str] = VALUE_TYPES) -> Preset[S]:
     if not isinstance(entry, Mapping):
         raise ValueError(f"the preset '{name}' is not an object")
     values = dict(entry)
@@ -107,7 +114,7 @@ def _preset(settings: type[S], name: str, entry: Any) -> Preset[S]:
         made = settings.from_values(**values)
     except ValueError as error:
         raise ValueError(f"the preset '{name}': {error}") from error
-    unknown = set(inputs) - made.values().keys()
+    unknown = set(inputs) - (made.values().keys() & set(possible_inputs))
     if unknown:
         raise ValueError(f"the preset '{name}' has no setting {' or '.join(map(str, unknown))} to be an input")
     return Preset(name, made, summary, tuple(inputs), empty_class == "guess", bool(hidden))

@@ -30,7 +30,7 @@ VALUE_TYPES: Mapping[str, tuple[type, ...]] = {
     "fill": (str,),
     "consistent": (bool,),
 }
-"""The flat values that there are: names of the nodes' inputs, keys of the presets."""
+"""The flat values that there are: keys of the presets, most of them names of the nodes' inputs too."""
 ASCENT_KEYS = ("steps", "step_size", "final_step", "jitter", "keep_best")
 PRECONDITIONING_KEYS = ("decorrelation", "decay_power")
 MASK_KEYS = ("feather", "penalty")

@@ -78,7 +78,12 @@ def test_a_file_that_was_changed_is_read_again_and_runs_the_node_again(pack: Mod
     assert marks[0] == marks[1] != marks[2] == marks[3]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"inpaint": 3}', '{"inpaint": {"mine": {"steps": 3}}}'])
+BROKEN = ["{", "[]", '{"inpaint": 3}', '{"inpaint": {"mine": {"steps": 3}}}']
+# No widget sets it.
+NO_INPUT = json.dumps({"inpaint": {"theirs": MINE | {"decorrelation": 0.5, "inputs": ["decorrelation"]}}})
+
+
+@pytest.mark.parametrize("content", [*BROKEN, NO_INPUT])
 def test_a_broken_file_is_named_in_the_log_once_and_left_out(
     pack: ModuleType, folder: Path, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:

@@ -25,7 +25,7 @@ from benchmarks.quality.judge import Judge, features, fit_probe, load_judge, loa
 from benchmarks.quality.metrics import frechet_distance, grid, kernel_distance, psnr, spectrum_slope, ssim
 from benchmarks.quality.upsampling import RESAMPLERS, inconsistency, resampled
 from benchmarks.table import Table
-from robust_synthesis.models import RobustClassifier
+from robust_synthesis.models import RobustClassifier, bundled_classifiers
 from robust_synthesis.synthesis import Mix
 from robust_synthesis.training.data import Pictures, read_split
 from tests.pictures_to_train_on import make_folder
@@ -204,6 +204,10 @@ def test_the_judge_knows_what_it_was_fitted_to(tmp_path: Path, monkeypatch: pyte
     assert found.shape == (30, 1280)
     assert judge.agreement(found, test.classes) == 1
     assert torch.equal(load_judge(data, 96).predictions(found), test.classes)
+    # What it is asked about is what it was fitted to.
+    for split in ("train", "test"):
+        (data / split / "red").rename(data / split / "scarlet")
+    assert load_judge(data, 96).labels == ("blue", "green", "scarlet")
     # A size of its own, in [0, 1], in eval mode: a picture's features do not depend on those beside it.
     torch.testing.assert_close(features(load_network(), as_float(test)[3:4]), found[3:4], rtol=1e-4, atol=1e-4)
 
@@ -233,6 +237,19 @@ def test_classifiers_are_compared_on_the_classes_that_they_share(
     ]
     assert next(line for line in lines if line[1:2] == ["blue"])[3:5] == ["-", "-"]
     assert Image.open(tmp_path / "sheet.png").size == (4 * 98 + 2, 2 * 98 + 2)
+
+
+def test_files_of_one_name_are_told_apart_and_classes_that_none_shares_are_an_error(tmp_path: Path) -> None:
+    files = []
+    for folder in ("a", "b"):
+        files.append(tmp_path / folder / "canvas.safetensors")
+        files[-1].parent.mkdir()
+        files[-1].symlink_to(bundled_classifiers()["canvas"])
+    assert [painter.name for painter in painters([*map(str, files)], [""])] == [*map(str, files)]
+    make_folder(tmp_path / "data" / "train", "red", "green", each=10)
+    make_folder(tmp_path / "data" / "test", "red", "green", each=10, first=10)
+    with pytest.raises(SystemExit, match="No class of data"):
+        Comparison(tmp_path / "data", painters(["canvas"], [""]), 1)
 
 
 def test_the_table_is_markdown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,7 +32,7 @@ from .judge import load_judge
 from .metrics import grid, spectrum_slope
 
 FIRST_SEED = 3000
-"""The random seeds from here on were not used to choose any setting."""
+"""Others than `generation.FIRST_SEED`: what is chosen here is measured there with seeds that had no part in it."""
 SHOWN = 4
 """Pictures of each class on the sheet, by each classifier."""
 
@@ -56,11 +56,19 @@ class Painter:
 
 
 def painters(networks: Sequence[str], values: Sequence[str]) -> list[Painter]:
-    """Every network with every choice of settings."""
+    """Every network with every choice of settings.
+
+    Args:
+        networks: bundled names, or files.
+        values: changes to the preset `generate`, as JSON objects; an empty text for none.
+    """
     bundled, usual = bundled_classifiers(), preset(TranslateSettings, "generate").settings
     classifiers = {name: load_classifier(bundled.get(name, Path(name))) for name in networks}
+    stems = {name: Path(name).stem for name in networks}
+    # Files of one name in several folders are told apart by their folders.
+    names = stems if len(set(stems.values())) == len(stems) else {name: name for name in networks}
     return [
-        Painter(f"{Path(name).stem} {changes}".strip(), optimize_for_inference(classifier), settings)
+        Painter(f"{names[name]} {changes}".strip(), optimize_for_inference(classifier), settings)
         for name, classifier in classifiers.items()
         for changes in values
         for settings in [usual.with_values(**json.loads(changes or "{}"))]
@@ -72,9 +80,7 @@ class Comparison:
 
     def __init__(self, data: Path, chosen: Sequence[Painter], count: int) -> None:
         side = chosen[0].classifier.input_size
-        self.judge, self.count = load_judge(data, side), count
         self.test, self.labels = read_split(data, "test", side)
-        self.real = self.judge.features(as_float(self.test))
         self.classes = {
             painter.name: tuple(label for label in self.labels if label in painter.classifier.labels)
             for painter in chosen
@@ -82,6 +88,10 @@ class Comparison:
         self.shared = tuple(
             label for label in self.labels if all(label in classes for classes in self.classes.values())
         )
+        if not self.shared:
+            raise SystemExit(f"No class of {data.name} is one of every classifier.")
+        self.judge, self.count = load_judge(data, side), count
+        self.real = self.judge.features(as_float(self.test))
         numbers = range(FIRST_SEED, FIRST_SEED + count)
         self.images = {
             painter.name: {label: painter.paint(label, numbers) for label in self.classes[painter.name]}

@@ -1,8 +1,9 @@
 """The judge: a public ImageNet network that no picture is optimised for, with a linear probe for a data set's classes.
 
 EfficientNet-Lite1 (Tan and Le, arXiv 1905.11946) comes from the package index with its weights. It was trained on
-ImageNet without attacks. No classifier of this repository is trained with it, started from it or chosen by a training
-that sees it. Training pictures are only used to fit the probe, which is kept in `build/`.
+ImageNet without attacks. No classifier of this repository is trained with it or started from it. Only training
+pictures are used to fit the probe, which is kept in `build/`. ImageNet's own pictures in a test split, as Imagenette's,
+may be among those that the network was trained on: what it says of them is only a bound for generated ones.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from robust_synthesis.training.data import read_split
+from robust_synthesis.training.data import class_names, read_split
 
 from ..data import BUILD, as_float, first_of_each
 
@@ -104,21 +105,29 @@ def fit_probe(features: Tensor, classes: Tensor) -> nn.Linear:
 def load_judge(data: Path, size: int) -> Judge:
     """The judge of a data set's classes; its probe is fitted first where that has not been done.
 
+    It is fitted again when the classes are others, not when the pictures are: then remove it from `build/`.
+
     Args:
         data: a zip or folder of {train,test}/<class>/<picture>.
         size: the width and height of the pictures that will be judged. The probe learns from pictures that were
             reduced to it, so that being small does not count against a picture.
     """
     path = BUILD / f"probe-{data.stem}-{size}.safetensors"
-    if not path.exists():
-        train, labels = read_split(data, "train", size)
-        few = first_of_each(train, PROBE_PICTURES)
-        probe = fit_probe(features(load_network(), as_float(few)), few.classes)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(dict(probe.state_dict()), path, {"labels": "\n".join(labels)})
+    judge = _read_judge(path) if path.exists() else None
+    if judge is not None and judge.labels == class_names(data):
+        return judge
+    train, labels = read_split(data, "train", size)
+    few = first_of_each(train, PROBE_PICTURES)
+    probe = fit_probe(features(load_network(), as_float(few)), few.classes)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(dict(probe.state_dict()), path, {"labels": "\n".join(labels)})
+    return Judge(labels, probe)
+
+
+def _read_judge(path: Path) -> Judge:
     with safe_open(path, "pt") as file:
-        labels = tuple(file.metadata()["labels"].split("\n"))
-        weight, bias = file.get_tensor("weight"), file.get_tensor("bias")
-    probe = nn.Linear(weight.shape[1], weight.shape[0])
-    probe.load_state_dict({"weight": weight, "bias": bias})
+        labels = file.metadata()["labels"].split("\n")
+        state = {key: file.get_tensor(key) for key in ("weight", "bias")}
+    probe = nn.Linear(*reversed(state["weight"].shape))
+    probe.load_state_dict(state)
     return Judge(labels, probe.requires_grad_(False))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ...models import RobustClassifier
+from ..ascent import AscentSettings
 from ..mix import Mix
 from ..objectives import Loss, class_loss
 from ..preconditioning import class_covariance
@@ -28,14 +29,19 @@ def target_weights(classifier: RobustClassifier, mix: Mix | None, images: Tensor
     return torch.nn.functional.one_hot(guesses, len(classifier.labels)).to(images)
 
 
-def target_covariance(classifier: RobustClassifier, weights: Tensor) -> Tensor | None:
-    """The covariance of the channels in the pictures of some classes, `[B, 3, 3]`; None where there are no seeds.
+def target_covariance(classifier: RobustClassifier, weights: Tensor, ascent: AscentSettings) -> Tensor | None:
+    """The covariance of the channels in the pictures of some classes, `[B, 3, 3]`.
+
+    None where the classifier has no seeds to take it from, or where the ascent does not use it.
 
     Args:
         classifier: its seeds know the pictures.
         weights: of all classes, `[B, classes]`.
+        ascent: see `Preconditioning.decorrelation`.
     """
-    return None if classifier.seeds is None else class_covariance(classifier.seeds, weights)
+    if classifier.seeds is None or ascent.preconditioning.decorrelation == 0:
+        return None
+    return class_covariance(classifier.seeds, weights)
 
 
 def class_cross_entropy(classifier: RobustClassifier, mix: Mix) -> Loss:

@@ -98,7 +98,7 @@ def inpaint(
         start=composite(small, filling, feathered(hole, settings.mask.feather)),
         mask=covered,
         mask_settings=settings.mask,
-        covariance=target_covariance(classifier, weights),
+        covariance=target_covariance(classifier, weights, settings.ascent),
         strength=strength,
         callback=callback,
     )

@@ -82,7 +82,7 @@ def translate(
         lambda see: class_loss(see, weights, settings.objective),
         start=start,
         mask=mask,
-        covariance=target_covariance(classifier, weights),
+        covariance=target_covariance(classifier, weights, settings.ascent),
         callback=callback,
     )
     # The ascent has blended by the mask already; this removes what enlarging the change spilled beyond it.

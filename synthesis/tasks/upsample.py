@@ -101,7 +101,7 @@ def upsample(
         classifier,
         lambda see: class_loss(see, weights, settings.objective),
         projection=projection,
-        covariance=target_covariance(classifier, weights),
+        covariance=target_covariance(classifier, weights, settings.ascent),
         callback=callback,
     )
 
@@ -111,7 +111,9 @@ def _level(height: int, width: int, reduction: int, ascent: AscentSettings, inpu
     tiled = _is_tiled(reduced, input_size)
     # Tiles that are shifted from step to step leave no seams.
     jitter = input_size * reduction // 2 if tiled else ascent.jitter
-    settings = replace(ascent, jitter=min(jitter, min(height, width) - 1)).at_size(height, width)
+    preconditioning = replace(ascent.preconditioning, side=input_size * reduction if tiled else 0)
+    settings = replace(ascent, jitter=min(jitter, min(height, width) - 1), preconditioning=preconditioning)
+    settings = settings.at_size(height, width)
 
     def see(network: See) -> See:
         if tiled:
