@@ -19,7 +19,7 @@ from robust_synthesis.training import (
 )
 from robust_synthesis.training.saved_state import read_state, write_state
 from tests.picture_makers import make_scenes, saved_again, scene
-from tests.pictures_to_train_on import TINY
+from tests.pictures_to_train_on import TINY, make_folder
 
 CPU = torch.device("cpu")
 INFO = CardInfo("Scenes", "drawn by the tests", "MIT")
@@ -56,3 +56,27 @@ def test_a_run_of_an_earlier_version_resumes_with_its_near_copies(tmp_path: Path
     assert new.left_out.near_copies == ("green/again.png", "red/again.png")
     with pytest.raises(RunExistsError, match="other pictures or settings"):
         train(new, TINY, paths, INFO, CPU)
+
+
+def test_a_run_of_an_earlier_version_ends_with_stage_one(tmp_path: Path) -> None:
+    paths = RunPaths(tmp_path / "old.safetensors", tmp_path / "old-training")
+
+    def stop(progress: Progress) -> None:
+        if progress.step == 3:
+            raise KeyboardInterrupt
+
+    data = read_data(make_folder(tmp_path / "data", "red", "green"), TINY.input_size)
+    with pytest.raises(KeyboardInterrupt):
+        train(data, TINY, paths, INFO, CPU, report=stop)
+    state = read_state(paths.state)
+    assert state is not None
+    # As earlier versions wrote it.
+    recipe = {key: value for key, value in state.identity["recipe"].items() if key != "contrastive"}
+    write_state(paths.state, replace(state, identity={**state.identity, "recipe": recipe}))
+    seen: list[Progress] = []
+    classifier = train(data, TINY, paths, INFO, CPU, report=seen.append)
+    assert (seen[0].step, seen[-1].step, seen[-1].steps) == (3, 20, 20)
+    assert "contrastive_steps" not in classifier.card.training
+    # Runs of this version have other settings if they have no stage two.
+    with pytest.raises(RunExistsError, match="other pictures or settings"):
+        train(data, replace(TINY, seed=1), paths, INFO, CPU)

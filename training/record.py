@@ -74,4 +74,6 @@ class TrainingRecord:
     def to_dict(self) -> dict[str, Any]:
         """As the card of a classifier's file has it: flat, JSON values only."""
         values = {_KEYS.get(name, name): value for name, value in asdict(self).items() if name != "evaluation"}
+        if not self.contrastive_steps:
+            del values["contrastive_steps"], values["contrastive_step"]
         return {**values, **(asdict(self.evaluation) if self.evaluation else {"unfinished": True})}
