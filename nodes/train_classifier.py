@@ -61,6 +61,14 @@ class RobustTrainClassifier(io.ComfyNode):
                     tooltip="How much the attack in training may change a picture (L2). Larger: bolder shapes. "
                     "Smaller: classes that differ little are learned at all. 0: the recipe's.",
                 ),
+                io.Boolean.Input(
+                    "stage_two",
+                    default=True,
+                    optional=True,
+                    advanced=True,
+                    tooltip="After the training, what the classifier paints is shown to it beside your pictures, so "
+                    "that it learns to paint what looks real. Off: sooner done, with bolder colours and patterns.",
+                ),
             ],
             outputs=[
                 RobustClassifierSocket.Output(
@@ -83,8 +91,11 @@ class RobustTrainClassifier(io.ComfyNode):
         epochs: int = 0,
         name: str = "my brush",
         epsilon: float = 0.0,
+        stage_two: bool = True,
     ) -> io.NodeOutput:
         chosen = RECIPES[recipe]
+        if not stage_two:
+            chosen = replace(chosen, contrastive=None)
         if epsilon:
             chosen = replace(chosen, attack=replace(chosen.attack, epsilon=epsilon))
         classifier, samples = train_classifier(folder, chosen, epochs or None, name)

@@ -73,6 +73,13 @@ def test_what_it_trains_can_be_used_loaded_and_saved(pack: ModuleType, classifie
     assert len(made.ui.as_dict()["images"]) == 16
 
 
+@pytest.mark.usefixtures("folder", "classifiers")
+def test_stage_two_can_be_left_out(pack: ModuleType) -> None:
+    records = [execute(pack, name=f"mine {on}", stage_two=on).result[0].model.card.training for on in (True, False)]
+    assert records[0]["contrastive_steps"] == 3
+    assert "contrastive_steps" not in records[1]
+
+
 @pytest.mark.usefixtures("folder")
 def test_the_same_again_is_loaded_and_other_settings_get_a_number(pack: ModuleType, classifiers: Path) -> None:
     execute(pack)
