@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +37,7 @@ from robust_synthesis.training.evaluation import Accuracy, accuracy
 from robust_synthesis.training.progress import Work
 from robust_synthesis.training.saved_state import read_state, write_state
 from robust_synthesis.training.trainer import Trainer
-from tests.pictures_to_train_on import TINY, make_folder
+from tests.pictures_to_train_on import TINY, make_folder, same_weights
 from tools.paths import ROOT
 
 CPU = torch.device("cpu")
@@ -74,11 +72,6 @@ def run(
             raise KeyboardInterrupt
 
     return train(data, recipe, paths, INFO, CPU, report=report)
-
-
-def same_weights(one: Path, other: Path) -> bool:
-    first, second = (load_classifier(path).network.state_dict() for path in (one, other))
-    return all(torch.equal(first[name], second[name]) for name in first)
 
 
 def record(path: Path) -> TrainingRecord:
@@ -338,66 +331,6 @@ except RunError as error:
     # There is room again.
     run(data, paths)
     assert record(paths.result).evaluation is not None
-
-
-@pytest.fixture
-def comfyui_folder(tmp_path: Path) -> Path:
-    """A folder in which the pack lies where ComfyUI's Manager and `git clone` put it."""
-    nodes = tmp_path / "ComfyUI" / "custom_nodes"
-    nodes.mkdir(parents=True)
-    (nodes / "robust-synthesis").symlink_to(ROOT, target_is_directory=True)
-    return nodes.parent
-
-
-def command(folder: Path, out: Path, *more: str) -> list[str]:
-    program = [sys.executable, "-m", "custom_nodes.robust-synthesis.training", "--data", str(folder), "--out", str(out)]
-    return [*program, "--epochs", "2", "--no-stage-two", *more]
-
-
-def steps_saved(out: Path) -> int:
-    state = read_state(out.with_name(f".{out.name}.resume"))
-    return state.step if state else 0
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
-def test_the_command_resumes_after_it_was_killed(tmp_path: Path, comfyui_folder: Path) -> None:
-    folder, out = make_folder(tmp_path / "data", "red", "green", "blue", each=60), tmp_path / "made" / "colours"
-    process = subprocess.Popen(command(folder, out), cwd=comfyui_folder, stdout=subprocess.DEVNULL)
-    give_up = time.monotonic() + 300
-    while steps_saved(out) == 0 and time.monotonic() < give_up and process.poll() is None:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    options: dict[str, Any] = {"cwd": comfyui_folder, "text": True, "check": True, "timeout": 300}
-    done = subprocess.run(command(folder, out), capture_output=True, **options)
-    assert "Epoch 2 of 2" in done.stdout
-    assert "Stage two" not in done.stdout
-    made, whole = out.with_suffix(".safetensors"), out.with_name("whole")
-    assert load_classifier(made).labels == ("blue", "green", "red")
-    subprocess.run(command(folder, whole), stdout=subprocess.DEVNULL, **options)
-    assert same_weights(made, whole.with_suffix(".safetensors"))
-    assert "| Data | 'data'; 162 training pictures |" in out.with_suffix(".md").read_text("utf-8")
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ((), "has one class only"),
-        (("--epsilon", "-1"), "Epsilon is -1"),
-        (("--cutmix-prob", "50"), "--cutmix-prob 50.0: it must be from 0 to 1"),
-        (("--cut-mix", "50"), "--cutmix-prob 50.0: it must be from 0 to 1"),
-    ],
-)
-def test_the_command_names_what_is_wrong(
-    tmp_path: Path, comfyui_folder: Path, options: tuple[str, ...], words: str
-) -> None:
-    folder = make_folder(tmp_path / "data", "red")
-    wrong = command(folder, tmp_path / "x", *options)
-    result = subprocess.run(wrong, cwd=comfyui_folder, capture_output=True, text=True, check=False)
-    assert result.returncode
-    assert words in result.stderr
-    assert "Traceback" not in result.stderr
-    assert not list(tmp_path.glob("x*"))
 
 
 def test_a_stronger_attack_leaves_less(data: TrainingData, finished: tuple[RunPaths, list[Progress]]) -> None:

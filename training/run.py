@@ -144,6 +144,8 @@ class _Run:
         self._train_stage(report)
         if self.plan.contrastive is not None and self.stage.number == 1:
             self._begin_stage_two()
+            # Before the file has a classifier of stage two: a run that is killed must not begin with that one.
+            self.save_state()
             self._train_stage(report)
 
     def finish(self, report: Report) -> RobustClassifier:
