@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,12 +19,18 @@ from robust_synthesis.training import (
     read_data,
     train,
 )
-from robust_synthesis.training.saved_state import read_state, write_state
+from robust_synthesis.training.saved_state import SavedState, read_state, write_state
 from tests.picture_makers import make_scenes, saved_again, scene
 from tests.pictures_to_train_on import TINY, make_folder
 
 CPU = torch.device("cpu")
 INFO = CardInfo("Scenes", "drawn by the tests", "MIT")
+
+
+def of_an_earlier_version(state: SavedState) -> dict[str, Any]:
+    """The identity of a run as versions wrote it that kept near copies and had no stage two."""
+    recipe = {key: value for key, value in state.identity["recipe"].items() if key != "contrastive"}
+    return {"recipe": recipe, "epochs": state.identity["epochs"], "data": state.identity["data"]}
 
 
 def test_a_run_of_an_earlier_version_resumes_with_its_near_copies(tmp_path: Path) -> None:
@@ -42,8 +50,7 @@ def test_a_run_of_an_earlier_version_resumes_with_its_near_copies(tmp_path: Path
     state = read_state(paths.state)
     assert state is not None
     # As earlier versions wrote it.
-    identity = {key: state.identity[key] for key in ("recipe", "epochs", "data")}
-    write_state(paths.state, replace(state, identity=identity))
+    write_state(paths.state, replace(state, identity=of_an_earlier_version(state)))
     assert keeps_near_copies(paths)
     data = read_data(tmp_path / "data", TINY.input_size, keep_near_copies=keeps_near_copies(paths))
     first: list[int] = []
@@ -61,22 +68,32 @@ def test_a_run_of_an_earlier_version_resumes_with_its_near_copies(tmp_path: Path
 def test_a_run_of_an_earlier_version_ends_with_stage_one(tmp_path: Path) -> None:
     paths = RunPaths(tmp_path / "old.safetensors", tmp_path / "old-training")
 
-    def stop(progress: Progress) -> None:
-        if progress.step == 3:
-            raise KeyboardInterrupt
+    def stop_at(step: int) -> Callable[[Progress], None]:
+        def stop(progress: Progress) -> None:
+            if progress.step == step:
+                raise KeyboardInterrupt
 
-    data = read_data(make_folder(tmp_path / "data", "red", "green"), TINY.input_size)
+        return stop
+
+    data = read_data(make_folder(tmp_path / "data", "red", "green"), TINY.input_size, keep_near_copies=True)
     with pytest.raises(KeyboardInterrupt):
-        train(data, TINY, paths, INFO, CPU, report=stop)
+        train(data, TINY, paths, INFO, CPU, report=stop_at(3))
     state = read_state(paths.state)
     assert state is not None
     # As earlier versions wrote it.
-    recipe = {key: value for key, value in state.identity["recipe"].items() if key != "contrastive"}
-    write_state(paths.state, replace(state, identity={**state.identity, "recipe": recipe}))
+    write_state(paths.state, replace(state, identity=of_an_earlier_version(state)))
+    # Stopped again: what this version saves is still a run of the earlier one.
+    with pytest.raises(KeyboardInterrupt):
+        train(data, TINY, paths, INFO, CPU, report=stop_at(7))
     seen: list[Progress] = []
     classifier = train(data, TINY, paths, INFO, CPU, report=seen.append)
-    assert (seen[0].step, seen[-1].step, seen[-1].steps) == (3, 20, 20)
+    assert (seen[0].step, seen[-1].step, seen[-1].steps) == (7, 20, 20)
     assert "contrastive_steps" not in classifier.card.training
-    # Runs of this version have other settings if they have no stage two.
-    with pytest.raises(RunExistsError, match="other pictures or settings"):
-        train(data, replace(TINY, seed=1), paths, INFO, CPU)
+    # It is finished, and loaded.
+    seen.clear()
+    train(data, TINY, paths, INFO, CPU, report=seen.append)
+    assert not seen
+    # Where its classifier is gone, the next is one of this version.
+    paths.result.unlink()
+    again = train(data, TINY, paths, INFO, CPU)
+    assert again.card.training["contrastive_steps"] == 3

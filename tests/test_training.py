@@ -18,6 +18,7 @@ from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_
 from robust_synthesis.training import (
     Attack,
     CardInfo,
+    Contrastive,
     Progress,
     Recipe,
     RunError,
@@ -97,10 +98,12 @@ def test_a_run_leaves_a_classifier_its_card_and_its_log(finished: tuple[RunPaths
     assert [entry["epoch"] for entry in first] == list(range(1, 11))
     assert first[-1]["loss"] < first[0]["loss"]
     assert [entry["contrastive_step"] for entry in second] == [0, 3]
-    assert all(0 <= entry["auc"] <= 1 and entry["distance"] is not None for entry in second)
+    assert all(entry["distance"] is not None for entry in second)
+    assert second[0]["auc"] is None
     best = min(second, key=lambda entry: (entry["distance"], -entry["contrastive_step"]))
     assert (found.contrastive_step, found.contrastive_steps) == (best["contrastive_step"], 3)
-    assert f"dual adversarial training (arXiv 2510.13872), kept after {found.contrastive_step} of 3 steps" in card
+    kept = f"the classifier after {found.contrastive_step} of 3 steps", "the classifier before it was kept"
+    assert kept[found.contrastive_step == 0] in card
     assert (paths.folder / "accuracy.png").read_bytes().startswith(b"\x89PNG")
     assert len(list((paths.folder / "samples").glob("epoch-*.png"))) == 10
     # 36 pictures make two steps of 16 an epoch; stage two is evaluated before its first step, too.
@@ -299,15 +302,35 @@ def test_a_training_that_diverges_stops_and_keeps_its_last_good_state(data: Trai
     assert all(tensor.isfinite().all() for tensor in state.tensors.values())
 
 
-def test_a_full_disk_costs_nothing_that_was_saved(data: TrainingData, paths: RunPaths, tmp_path: Path) -> None:
+def test_a_stage_two_that_diverges_costs_nothing_of_stage_one(data: TrainingData, paths: RunPaths) -> None:
+    assert TINY.contrastive
+    wild = replace(TINY, contrastive=replace(TINY.contrastive, learning_rate=float("inf"), max_grad_norm=1e30))
+    run(data, paths, wild)
+    assert record(paths.result).evaluation is not None
+    assert record(paths.result).contrastive_step == 0
+    assert "the classifier before it was kept" in paths.result.with_suffix(".md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("contrastive", "words"),
+    [
+        (None, "The training is done, but its classifier could not"),
+        (TINY.contrastive, "Stage one is done, but that could"),
+    ],
+)
+def test_a_full_disk_costs_nothing_that_was_saved(
+    data: TrainingData, paths: RunPaths, tmp_path: Path, contrastive: Contrastive | None, words: str
+) -> None:
     pytest.importorskip("resource", reason="file size limits are POSIX's")
+    recipe = replace(TINY, contrastive=contrastive)
     with pytest.raises(KeyboardInterrupt):
-        run(data, paths, stop_after=5)
+        run(data, paths, recipe, stop_after=5)
     before = {path: path.read_bytes() for path in (paths.result, paths.state)}
     folder = make_folder(tmp_path / "data", "red", "green")
     # A real failure: the process may write files of up to 1000 bytes.
     script = f"""
 import resource, sys, torch
+from dataclasses import replace
 from pathlib import Path
 from robust_synthesis.training import CardInfo, RunPaths, RunError, read_data, train
 sys.path.insert(0, {str(ROOT / "tests")!r})
@@ -317,19 +340,20 @@ data = read_data(Path({str(folder)!r}), TINY.input_size)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     paths = RunPaths(Path({str(paths.result)!r}), Path({str(paths.folder)!r}))
-    train(data, TINY, paths, CardInfo("Colours", "drawn by the tests", "MIT"), torch.device("cpu"))
+    recipe = TINY if {bool(contrastive)} else replace(TINY, contrastive=None)
+    train(data, recipe, paths, CardInfo("Colours", "drawn by the tests", "MIT"), torch.device("cpu"))
 except RunError as error:
     print("RunError:", error)
 """
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT, timeout=300
     )
-    assert "RunError: The training is done, but its classifier could not be written" in result.stdout, result.stderr
+    assert f"RunError: {words}" in result.stdout, result.stderr
     assert "Make room, and start it again" in result.stdout
     assert "could not be saved, and the training goes on" in result.stderr
     assert {path: path.read_bytes() for path in before} == before
     # There is room again.
-    run(data, paths)
+    run(data, paths, recipe)
     assert record(paths.result).evaluation is not None
 
 

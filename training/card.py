@@ -37,12 +37,14 @@ def write_card(classifier: RobustClassifier, path: Path) -> None:
     robust = "; ".join(f"{accuracy:.1%} at {epsilon}" for epsilon, accuracy in evaluation.robust_accuracies.items())
     start = f"; first stages initialised from `{record.pretrained}`" if record.pretrained else ""
     cutmix = f", CutMix in {record.cutmix_prob:.0%} of batches" if record.cutmix_prob else ""
-    stage_two = (
-        f"; then dual adversarial training (arXiv 2510.13872), kept after {record.contrastive_step} of "
-        f"{record.contrastive_steps} steps"
-        if record.contrastive_steps
-        else ""
-    )
+    stage_two = ""
+    if record.contrastive_step:
+        stage_two = (
+            f"; then dual adversarial training (arXiv 2510.13872), the classifier after {record.contrastive_step} of "
+            f"{record.contrastive_steps} steps"
+        )
+    elif record.contrastive_steps:
+        stage_two = "; dual adversarial training (arXiv 2510.13872) was tried, and the classifier before it was kept"
     rows = {
         "Classes": ", ".join(classifier.labels),
         "Architecture": f"`{card.architecture['name']}` ({network}), {parameters / 1e6:.2f} M parameters, "

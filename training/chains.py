@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..models import ClassSeeds, RobustClassifier
 from ..synthesis import Mix, TranslateSettings
-from ..synthesis.ascent import AscentSettings, ascend
+from ..synthesis.ascent import ascend
 from ..synthesis.objectives import class_loss
 from ..synthesis.preconditioning import class_covariance
 from ..synthesis.seeds import class_seeds, photo_noise
@@ -40,7 +40,7 @@ class Chains:
         """
         self.settings, self.seeds, self.photographs = settings, seeds, photographs
         side = photographs.images.shape[-1]
-        self.ascent = settings.ascent.at_size(side, side)
+        self.ascent = replace(settings.ascent.at_size(side, side), keep_best=False)
         self.images = torch.zeros(count, 3, side, side)
         self.targets = torch.zeros(count, dtype=torch.long)
         self.taken = torch.full((GROUPS,), -1)
@@ -69,8 +69,9 @@ class Chains:
             images = ascend(
                 self.images[rows].to(device),
                 class_loss(classifier, weights, self.settings.objective),
-                part_of_schedule(self.ascent, taken, steps),
+                self.ascent,
                 covariance=class_covariance(self.seeds, weights),
+                steps=range(taken, taken + steps),
             )
             self.images[rows] = images.cpu()
             self.taken[group] = taken + steps
@@ -106,13 +107,3 @@ class Chains:
             row = int(torch.randint(len(self.photographs), ()))
             if self.photographs.classes[row] != target:
                 return self.photographs.images[row].float() / 255
-
-
-def part_of_schedule(ascent: AscentSettings, taken: int, steps: int) -> AscentSettings:
-    """The settings of so many steps of an ascent, after those that it has taken; the last iterate is kept."""
-
-    def size(step: int) -> float:
-        return ascent.step_size * (1 - step / max(ascent.steps - 1, 1) * (1 - ascent.final_step))
-
-    first, last = size(taken), size(taken + steps - 1)
-    return replace(ascent, steps=steps, step_size=first, final_step=last / first, keep_best=False)

@@ -1,4 +1,4 @@
-"""Stage two: what the sampler makes is taught not to look real, so that it makes what does."""
+"""Stage two, a step at a time: adversarial training, and an energy that tells real pictures from generated ones."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..models import RobustClassifier, optimize_for_inference
+from ..models import RobustClassifier
 from ..synthesis import TranslateSettings
 from ..synthesis.presets import preset
 from .adversarial import augmentation, shuffled_rows
@@ -22,7 +22,8 @@ from .samples import SAMPLER
 from .trainer import SEED_STRIDE, Optimization, Trainer, flat, part
 
 AUC_STEPS = 10
-"""Over so many steps the area under the curve is measured."""
+"""Over so many steps the area under the curve is measured, at most; over fewer where the chains could not grow to the
+sampler's length in half of the training."""
 AGREEMENT_RATE = 0.1
 """How much one picture counts in the running agreement of its class."""
 
@@ -34,7 +35,8 @@ class ContrastiveTrainer(Trainer):
     pictures against contrastive ones, which are what the sampler makes (see `Chains`); and cross-entropy of the
     contrastive pictures, which keep their class. The batch norms' statistics are frozen. Chains grow by a step whenever
     the area under the curve of the energy, real against contrastive, reaches the threshold. Where the classifier of
-    stage one no longer recognises what is made of a class, the energy term leaves that class out until it does.
+    stage one no longer recognises what is made of a class, the energy term leaves out that class's pictures, real and
+    contrastive, until it does.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class ContrastiveTrainer(Trainer):
         self.max_length = sampler.ascent.steps
         self.length = 1
         """Of the chains, in steps."""
+        self.auc_steps = max(1, min(AUC_STEPS, self.contrastive.steps // (2 * self.max_length)))
         self.offset = torch.tensor(0.0)
         """Subtracted from the energy: real and contrastive lie around 0 at the start."""
         self.scores = torch.empty(0, 2, self.contrastive.batch_size)
@@ -81,10 +84,13 @@ class ContrastiveTrainer(Trainer):
         """How many of the last pictures of each class stage one's classifier recognises, from 0 to 1."""
 
     @property
-    def auc(self) -> float:
-        """Of the last steps: how often a real picture's energy is above a contrastive one's, from 0 to 1."""
+    def auc(self) -> float | None:
+        """Of the last steps: how often a real picture's energy is below a contrastive one's, from 0 to 1.
+
+        None before the first step at a length of chains.
+        """
         if not len(self.scores):
-            return 1.0
+            return None
         real, contrastive = self.scores[:, 0].flatten(), self.scores[:, 1].flatten()
         return float((real[:, None] > contrastive[None]).float().mean())
 
@@ -97,16 +103,18 @@ class ContrastiveTrainer(Trainer):
             adversarial = pgd_attack(sampled, augmented, classes, self.plan.recipe.attack)
             contrastive, targets, ended = self.chains.advance(sampled, self.length)
         self._watch(contrastive[ended], targets[ended])
-        # Its statistics are those of adversarial pictures, and three kinds of pictures share a batch here.
+        # Batch norm's running statistics are of adversarial pictures; three kinds of pictures share this batch.
         self.network.eval()
         logits = self.logits(torch.cat([adversarial, real, contrastive])).float()
         of_adversarial, of_real, of_contrastive = logits.split([len(classes), len(classes), len(targets)])
-        scores = torch.stack([self._score(of_real, classes), self._score(of_contrastive, targets)])
+        # The negative energy: how real the network finds a picture.
+        scores = torch.stack([of_real.logsumexp(1), of_contrastive.logsumexp(1)])
         if self.step == 0:
             self.offset = scores.detach().mean().cpu()
-        kept = self.agreement.to(self.device)[targets] >= stage.min_agreement
+        held = self.agreement.to(self.device) < stage.min_agreement
         margins = scores - self.offset.to(self.device)
-        energy = F.softplus(-margins[0]).mean() + (F.softplus(margins[1]) * kept).mean()
+        energies = torch.stack([F.softplus(-margins[0]), F.softplus(margins[1])])
+        energy = energies.masked_fill(torch.stack([held[classes], held[targets]]), 0).mean(1).sum()
         loss = (
             F.cross_entropy(of_adversarial, classes, label_smoothing=self.plan.recipe.label_smoothing)
             + stage.energy_weight * energy
@@ -127,12 +135,8 @@ class ContrastiveTrainer(Trainer):
         return {**super().state(), **flat(further)}
 
     def restore(self, tensors: Mapping[str, Tensor], step: int) -> None:
-        """Resume from a `state` after so many steps."""
+        """Resume from a `state` after so many steps, in a trainer that began with the state's `reference`."""
         super().restore(tensors, step)
-        self.reference_weights = part(tensors, "reference")
-        network = self.classifier().network
-        network.load_state_dict(self.reference_weights)
-        self.reference = optimize_for_inference(RobustClassifier(network, self.card).to(self.device), self.precision)
         self.chains.restore(part(tensors, "chains"))
         watched = part(tensors, "watched")
         self.offset, self.scores, self.agreement = (watched[name] for name in ("offset", "scores", "agreement"))
@@ -149,12 +153,6 @@ class ContrastiveTrainer(Trainer):
         real, changed = (images.to(self.device).float() / 255 for images in (flipped, augmented))
         return real, changed, batch.classes.to(self.device)
 
-    def _score(self, logits: Tensor, classes: Tensor) -> Tensor:
-        """The negative energy `[B]`: how real the network finds pictures."""
-        if self.contrastive.settings.energy == "logsumexp":
-            return logits.logsumexp(1)
-        return logits.gather(1, classes[:, None])[:, 0]
-
     def _watch(self, images: Tensor, targets: Tensor) -> None:
         """Update the agreement of the classes of some pictures that the sampler finished."""
         if not len(images):
@@ -165,7 +163,8 @@ class ContrastiveTrainer(Trainer):
             self.agreement[target] += AGREEMENT_RATE * (right - self.agreement[target])
 
     def _lengthen(self, scores: Tensor) -> None:
-        self.scores = torch.cat([self.scores, scores[None]])[-AUC_STEPS:]
-        if len(self.scores) == AUC_STEPS and self.auc >= self.contrastive.settings.auc_threshold:
+        self.scores = torch.cat([self.scores, scores[None]])[-self.auc_steps :]
+        auc = self.auc
+        if auc is not None and len(self.scores) == self.auc_steps and auc >= self.contrastive.settings.auc_threshold:
             self.length = min(self.length + 1, self.max_length)
             self.scores = self.scores[:0]

@@ -31,7 +31,8 @@ class EvalRecord:
     distance: float | None = None
     """In stage two: the kernel distance of generated pictures to training pictures, see `stages.ContrastiveStage`."""
     auc: float | None = None
-    """In stage two: how often the energy of a real picture is above that of a contrastive one, from 0 to 1."""
+    """In stage two: how often the energy of a real picture is below that of a contrastive one, from 0 to 1; None before
+    the first step at a length of chains."""
     chain_steps: int | None = None
     """In stage two: how long the sampler's chains are."""
 
@@ -70,6 +71,5 @@ def write_log(folder: Path, about: dict[str, Any], history: Sequence[EvalRecord]
         right = axes.twinx()
         right.plot(*zip(*distances, strict=True), "k--")
         right.set_ylabel("stage two (dashed): kernel distance")
-        right.set_ylim(bottom=0)
     axes.legend()
     figure.savefig(folder / "accuracy.png")

@@ -13,7 +13,7 @@ from .data import TrainingData
 from .evaluation import FINAL_EPSILONS, FINAL_RESTARTS, FINAL_STEPS, VALIDATION_STEPS
 from .log import EvalRecord
 from .recipes import TrainingPlan
-from .samples import MAX_SAMPLES, SAMPLER, judged_per_class, samples_per_class
+from .samples import JUDGED_PICTURES, MAX_SAMPLES, SAMPLER, judged_per_class, samples_per_class
 
 
 @dataclass(frozen=True)
@@ -36,16 +36,19 @@ class Progress:
     """Pictures of the classes `[B, 3, S, S]` in [0, 1], if they were generated just now."""
     evaluating: bool = False
     """Whether the classifier is being evaluated, not trained."""
+    final: bool = False
+    """Whether this is the evaluation at the end, when all stages are done."""
+    stage: int = 1
     contrastive_step: int = 0
-    """Of stage two; 0 in stage one."""
+    """Of stage two."""
     contrastive_steps: int = 0
 
     def __str__(self) -> str:
         minutes, seconds = divmod(round(self.seconds_left), 60)
-        if self.evaluating and self.step == self.steps:
+        if self.final:
             return f"Evaluating the best classifier under a long attack, about {minutes}:{seconds:02} in all"
         text = f"Epoch {self.epoch} of {self.epochs}"
-        if self.contrastive_step:
+        if self.stage == 2:
             text = f"Stage two, step {self.contrastive_step} of {self.contrastive_steps}"
         text += f", {minutes}:{seconds:02} left, loss {self.loss:.2f}"
         if self.latest is not None:
@@ -75,7 +78,7 @@ class Work:
         classes = min(len(data.labels), MAX_SAMPLES)
         steps = preset(TranslateSettings, SAMPLER).settings.ascent.steps
         samples = classes * samples_per_class(classes) * steps
-        judged = len(data.labels) * judged_per_class(len(data.labels)) * steps
+        judged = min(len(data.labels), JUDGED_PICTURES) * judged_per_class(len(data.labels)) * steps
         final = FINAL_STEPS * FINAL_RESTARTS * len(FINAL_EPSILONS)
         return cls(
             step=plan.batch_size * plan.recipe.attack.passes,

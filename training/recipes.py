@@ -10,7 +10,6 @@ from typing import Any, Literal, get_args
 from ..synthesis.constraints import Constraint
 
 AttackNorm = Literal["l2", "linf"]
-Energy = Literal["logsumexp", "logit"]
 MIN_STEPS_PER_EPOCH, MIN_BATCH_SIZE = 20, 16
 REFERENCE_BATCH_SIZE = 128
 SMALL_DATA = 5000
@@ -63,7 +62,7 @@ class Contrastive:
     """Stage two: dual adversarial training (DAT; arXiv 2510.13872), see `contrastive.ContrastiveTrainer`."""
 
     rel_work: float = 0.5
-    """How much work it is, as a fraction of that of stage one."""
+    """The work of its steps, as a fraction of that of stage one's."""
     batch_size: int = 48
     """The largest, of each kind of pictures."""
     learning_rate: float = 0.004
@@ -71,13 +70,12 @@ class Contrastive:
     warmup: float = 0.05
     max_grad_norm: float = 2.0
     ema_decay: float = 0.99
-    energy: Energy = "logsumexp"
-    """Of the logits, negated: of all classes, or the logit of the picture's class."""
     energy_weight: float = 1.0
+    """Of the binary cross-entropy of the energy, real pictures and contrastive ones."""
     label_weight: float = 0.5
     """Of the cross-entropy of contrastive pictures; that of adversarial pictures has 1."""
     auc_threshold: float = 0.5
-    """Chains grow while the energy tells real pictures from contrastive ones better than this."""
+    """Chains grow whenever the area under the curve of the energy, real against contrastive, is this or more."""
     min_agreement: float = 0.6
     """A class of which stage one's classifier recognises fewer contrastive pictures has no energy term."""
 
@@ -227,7 +225,7 @@ def _recipe(summary: str, widths: list[int], blocks: list[int], **settings: Any)
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "quick": _recipe(
-            "small and soon done, an hour at most on two CPU cores",
+            "small and soon done, an hour and a half on two CPU cores at most",
             [32, 64, 128, 256, 384],
             [1, 1, 1, 1, 1],
             input_size=96,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -12,7 +13,9 @@ import torch
 from torch import Tensor
 
 from ..models import RobustClassifier, load_classifier, optimize_for_inference
+from ..models.architectures import build_network
 from ..models.files import shortened, too_long
+from ..synthesis import TranslateSettings, preset
 from .card import CardInfo
 from .data import TrainingData
 from .evaluation import evaluate
@@ -21,7 +24,8 @@ from .paths import RunError, RunPaths
 from .progress import Progress, Report, Work
 from .recipes import Recipe, TrainingPlan
 from .results import Results, logged_if_unwritable
-from .saved_state import NEAR_COPIES, SavedState, find_state, has_stage_two, write_state
+from .samples import SAMPLER
+from .saved_state import NEAR_COPIES, SAMPLER_VALUES, SavedState, find_state, has_stage_two, write_state
 from .seeds import fit_all_seeds
 from .stages import (
     AdversarialStage,
@@ -31,6 +35,7 @@ from .stages import (
     contrastive_evaluations,
     evaluation_interval,
 )
+from .trainer import part
 
 SAVE_SECONDS = 60.0
 
@@ -46,7 +51,8 @@ def train(
 ) -> RobustClassifier:
     """Train a classifier, or resume the run of the same pictures and recipe with the same paths.
 
-    The best classifier so far, by its robust accuracy on the validation pictures, is always at `paths.result`. An
+    The best classifier so far is always at `paths.result`: in stage one the most robust on the validation pictures, in
+    stage two the one that paints closest to the training pictures. An
     exception from `report` or the keyboard stops the run, and its state is saved; a killed run resumes from at most a
     minute earlier. On a CPU the result is the same to the bit.
 
@@ -73,10 +79,11 @@ def train(
     state = find_state(paths, identity)
     if state is not None and state.finished and paths.result.is_file():
         return load_classifier(paths.result)
-    if state is not None and not has_stage_two(state):
-        plan = replace(plan, contrastive=None)
-    results = Results(paths, info, plan, device, identity, str(data.left_out))
-    run = _Run(data, plan, results, None if state is None or state.finished else state)
+    resumed = None if state is None or state.finished else state
+    if resumed is not None:
+        identity = dict(resumed.identity)
+        plan = plan if has_stage_two(resumed) else replace(plan, contrastive=None)
+    run = _Run(data, plan, Results(paths, info, plan, device, identity, str(data.left_out)), resumed)
     try:
         run.train(report)
         return run.finish(report)
@@ -94,6 +101,7 @@ def _identity(plan: TrainingPlan, data: TrainingData) -> dict[str, Any]:
         "epochs": plan.epochs,
         "data": data.digest,
         NEAR_COPIES: data.keeps_near_copies,
+        SAMPLER_VALUES: preset(TranslateSettings, SAMPLER).settings.values() if plan.contrastive else None,
     }
 
 
@@ -102,6 +110,10 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _as_json(item) for key, item in value.items()}
     return [_as_json(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+class DivergedError(RunError):
+    """The loss is no number any more."""
 
 
 class _Run:
@@ -139,14 +151,18 @@ class _Run:
         """Take the steps that are left, of all stages.
 
         Raises:
-            RunError: the training diverged, or stage one's classifier cannot be read.
+            RunError: stage one diverged, its classifier cannot be read, or its end cannot be saved.
         """
-        self._train_stage(report)
-        if self.plan.contrastive is not None and self.stage.number == 1:
-            self._begin_stage_two()
-            # Before the file has a classifier of stage two: a run that is killed must not begin with that one.
-            self.save_state()
+        if self.stage.number == 1:
             self._train_stage(report)
+            if self.plan.contrastive is None:
+                return
+            self._begin_stage_two()
+        try:
+            self._train_stage(report)
+        except DivergedError:
+            logging.warning("Stage two diverged after %d steps: the best before is kept.", self.stage.trainer.step)
+            self.unmeasured.pop()
 
     def finish(self, report: Report) -> RobustClassifier:
         """Evaluate the best classifier as its file has it, and write its figures and its card.
@@ -154,7 +170,7 @@ class _Run:
         Raises:
             RunError: they cannot be written.
         """
-        progress = self._progress(evaluating=True)
+        progress = replace(self._progress(evaluating=True), final=True)
         try:
             classifier = load_classifier(self.results.paths.result)
             fast = optimize_for_inference(load_classifier(self.results.paths.result)).to(self.results.device)
@@ -174,7 +190,7 @@ class _Run:
         if not self.mid_step:
             with logged_if_unwritable("The state of the training"):
                 self._write_state()
-            if not self.history and self.stage.trainer.step:
+            if self.stage.number == 1 and self.best is None and self.stage.trainer.step:
                 with logged_if_unwritable("The classifier so far"):
                     self._save_classifier()
         self.saved = time.monotonic()
@@ -190,7 +206,9 @@ class _Run:
 
     def _resume(self, state: SavedState) -> None:
         if state.stage == 2:
-            self._begin_stage_two()
+            network = build_network(self.plan.architecture, len(self.data.labels))
+            network.load_state_dict(part(state.tensors, "reference"))
+            self._enter_stage_two(RobustClassifier(network, self.stage.trainer.card, self.seeds))
         self.stage.trainer.restore(state.tensors, state.step)
         self.history = [EvalRecord(**entry) for entry in state.history]
         self.unmeasured = list(state.unmeasured)
@@ -198,13 +216,25 @@ class _Run:
         self.seconds_before, self.passes_before = state.seconds, self._passes
 
     def _begin_stage_two(self) -> None:
+        paths = self.results.paths
         try:
-            classifier = load_classifier(self.results.paths.result).with_seeds(self.seeds)
+            classifier = load_classifier(paths.result).with_seeds(self.seeds)
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"Stage one is done, but its classifier cannot be read ({error}). Delete {paths.state} to begin anew."
+            ) from error
+        self._enter_stage_two(classifier)
+        try:
+            # Before the file has a classifier of stage two: a run that is killed must not begin with that one.
+            self._write_state()
         except OSError as error:
             raise RunError(
-                f"Stage one is done, but its classifier could not be read ({error}). Start it again without it."
+                f"Stage one is done, but that could not be saved ({error}). Make room, and start it again: it goes on "
+                "from where it was saved last."
             ) from error
-        self.stage = ContrastiveStage(self.data, self.plan, classifier, self.results.device)
+
+    def _enter_stage_two(self, classifier: RobustClassifier) -> None:
+        self.stage = ContrastiveStage(self.data, self.plan, classifier, self.results.device, self.work)
         self.best = None
 
     def _train_stage(self, report: Report) -> None:
@@ -219,7 +249,7 @@ class _Run:
             self.unmeasured.append(trainer.advance())
             self.mid_step = False
             if not math.isfinite(self.unmeasured[-1][0]):
-                raise RunError("The training has diverged: its loss is no number any more. Try a smaller epsilon.")
+                raise DivergedError("The training has diverged: its loss is no number any more. Try a smaller epsilon.")
             if time.monotonic() - self.saved > SAVE_SECONDS or trainer.step % self.plan.steps_per_epoch == 0:
                 self.save_state()
 
@@ -287,6 +317,7 @@ class _Run:
             latest=self.history[-1] if self.history else None,
             samples=samples,
             evaluating=evaluating,
+            stage=self.stage.number,
             contrastive_step=step if second else 0,
             contrastive_steps=plan.contrastive.steps if plan.contrastive else 0,
         )

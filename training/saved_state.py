@@ -18,6 +18,8 @@ from .paths import RunError, RunExistsError, RunPaths
 ENTRY = "robust_training"
 NEAR_COPIES = "keeps_near_copies"
 """Key of the identity; runs of earlier versions, which do not have it, kept near copies."""
+SAMPLER_VALUES = "sampler"
+"""Key of the identity: the settings that stage two makes its contrastive pictures with."""
 CONTRASTIVE = "contrastive"
 """Key of a recipe; runs of earlier versions, which do not have it, end with stage one."""
 _OLD_KEYS = {
@@ -45,7 +47,9 @@ class SavedState:
     """The state of a run."""
 
     identity: Mapping[str, Any]
-    """Recipe, epochs, the digest of the pictures, and whether near copies were kept; the same: it is the same run."""
+    """Recipe, epochs, the digest of the pictures, whether near copies were kept, and the sampler of stage two.
+
+    The same: it is the same run."""
     step: int
     """How many steps its stage has taken."""
     seconds: float
@@ -131,10 +135,11 @@ def keeps_near_copies(paths: RunPaths) -> bool:
 
 def _same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     recipes = dict(before["recipe"]), dict(now["recipe"])
+    own = dict(now)
     if CONTRASTIVE not in recipes[0]:
         # A run of an earlier version ends as it was begun.
-        recipes[1].pop(CONTRASTIVE)
-    return {**before, "recipe": recipes[0]} == {**now, "recipe": recipes[1]}
+        del recipes[1][CONTRASTIVE], own[SAMPLER_VALUES]
+    return {**before, "recipe": recipes[0]} == {**own, "recipe": recipes[1]}
 
 
 def _current_keys(value: Any) -> Any:

@@ -18,7 +18,7 @@ from .evaluation import kernel_distance, validation_accuracy
 from .log import EvalRecord
 from .progress import Work
 from .recipes import TrainingPlan
-from .samples import MAX_SAMPLES, generate_each, generate_samples, judged_per_class, samples_per_class
+from .samples import JUDGED_PICTURES, MAX_SAMPLES, generate_each, generate_samples, judged_per_class, samples_per_class
 from .trainer import Trainer
 
 MAX_EVALUATIONS = 20
@@ -26,11 +26,11 @@ MAX_EVALUATIONS = 20
 MAX_CONTRASTIVE_EVALUATIONS = 8
 """In stage two, beside the first."""
 REL_EVALUATION_WORK = 0.25
-"""How much of the work of stage two's steps its evaluations may add."""
+"""How much of the work of stage two's steps its evaluations may add, where there are more than two."""
 REAL_PICTURES = 1000
-"""How many training pictures a kernel distance compares with, at most."""
-MAX_ROBUSTNESS_LOST = 0.03
-"""Robust accuracy that stage two may cost; a classifier that lost more is not kept."""
+"""How many training pictures a kernel distance compares with, about."""
+MAX_ROBUSTNESS_LOST, MAX_PICTURES_LOST = 0.03, 2
+"""Robust accuracy that stage two may cost, or so many validation pictures; a classifier that lost more is not kept."""
 
 Busy = Callable[..., None]
 """Called often during an evaluation, whatever the arguments; may raise to stop."""
@@ -65,7 +65,7 @@ def evaluation_interval(epochs: int) -> int:
 def contrastive_evaluations(steps: int, work: Work) -> list[int]:
     """After which steps stage two is evaluated: before the first, after the last, and as often as is cheap."""
     affordable = round(REL_EVALUATION_WORK * steps * work.contrastive_step / work.contrastive_evaluation)
-    count = max(1, min(affordable, MAX_CONTRASTIVE_EVALUATIONS))
+    count = max(1, min(affordable - 1, MAX_CONTRASTIVE_EVALUATIONS))
     return sorted({round(steps * number / count) for number in range(count + 1)})
 
 
@@ -125,13 +125,15 @@ class ContrastiveStage(Stage):
     number = 2
 
     def __init__(
-        self, data: TrainingData, plan: TrainingPlan, classifier: RobustClassifier, device: torch.device
+        self, data: TrainingData, plan: TrainingPlan, classifier: RobustClassifier, device: torch.device, work: Work
     ) -> None:
         assert plan.contrastive is not None, "the recipe has a stage two"
         assert classifier.seeds is not None, "stage one fits seeds"
         self.data, self.plan, self.seeds = data, plan, classifier.seeds
         self.trainer: ContrastiveTrainer = ContrastiveTrainer(data.train, classifier, plan, device)
-        self.due = contrastive_evaluations(self.trainer.steps, Work.of(plan, data))
+        self.due = contrastive_evaluations(self.trainer.steps, work)
+        # With more classes than the distance compares pictures, one picture each of some of them.
+        self.judged = range(0, len(data.labels), math.ceil(len(data.labels) / JUDGED_PICTURES))
         self.real: Tensor | None = None
 
     def evaluation_due(self, history: Sequence[EvalRecord]) -> bool:
@@ -145,7 +147,7 @@ class ContrastiveStage(Stage):
         fast = trainer.inference_copy(trainer.averaged_network)
         accuracy = validation_accuracy(fast, self.data, self.plan.recipe.attack, report=busy)
         classes = len(self.data.labels)
-        pictures = generate_each(fast, self.seeds, range(classes), range(judged_per_class(classes)), busy)
+        pictures = generate_each(fast, self.seeds, self.judged, range(judged_per_class(classes)), busy)
         distance = kernel_distance(self._real_features(), self._features(pictures.flatten(0, 1)))
         record = EvalRecord(
             epoch=self.plan.epochs,
@@ -161,14 +163,16 @@ class ContrastiveStage(Stage):
             chain_steps=trainer.length,
         )
         before = next((entry.robust for entry in history if entry.stage == self.number), accuracy.robust)
-        score = -distance if accuracy.robust >= before - MAX_ROBUSTNESS_LOST else None
+        lost = max(MAX_ROBUSTNESS_LOST, MAX_PICTURES_LOST / len(self.data.validation))
+        score = -distance if accuracy.robust >= before - lost and math.isfinite(distance) else None
         shown = pictures[:MAX_SAMPLES, : samples_per_class(classes)]
         return Outcome(record, shown.flatten(0, 1), score)
 
     def _real_features(self) -> Tensor:
         if self.real is None:
-            order = torch.randperm(len(self.data.train), generator=torch.Generator().manual_seed(0))
-            self.real = self._features(self.data.train.images[order[:REAL_PICTURES]].float() / 255)
+            each = math.ceil(REAL_PICTURES / len(self.judged))
+            rows = [(self.data.train.classes == index).nonzero().flatten()[:each] for index in self.judged]
+            self.real = self._features(self.data.train.images[torch.cat(rows)].float() / 255)
         return self.real
 
     def _features(self, images: Tensor) -> Tensor:

@@ -76,6 +76,7 @@ VARIATIONS: Mapping[str, Mapping[str, Any]] = {
 
 def trained(name: str, recipe: Recipe, data: TrainingData) -> tuple[RobustClassifier, float]:
     """A classifier of a recipe and the minutes its training took; it is trained first where that has not been done."""
+    recipe = replace(recipe, contrastive=None)
     digest = hashlib.sha256(f"{recipe} {data.digest}".encode()).hexdigest()[:12]
     path = BUILD / "recipes" / f"{name} {digest}.safetensors"
     if not path.exists():
