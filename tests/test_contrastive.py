@@ -118,9 +118,8 @@ def test_what_stage_one_does_not_recognise_lowers_the_agreement(
     data: TrainingData, plan: TrainingPlan, stage_one: RobustClassifier
 ) -> None:
     trainer = trainer_of(data, plan, stage_one)
-    trainer.length = 1
-    trainer.chains.settings = trainer.chains.settings.with_values(step_size=1e-6)
-    trainer.chains.ascent = trainer.chains.settings.ascent
+    trainer.length = trainer.max_length = 1
+    trainer.chains.ascent = replace(trainer.chains.ascent, step_size=1e-6)
     for _ in range(3):
         trainer.advance()
     # Starts that stayed what they were: photographs of other classes, and noise, are among them.

@@ -102,7 +102,9 @@ class ContrastiveTrainer(Trainer):
             real, augmented, classes = self._batch()
             adversarial = pgd_attack(sampled, augmented, classes, self.plan.recipe.attack)
             contrastive, targets, ended = self.chains.advance(sampled, self.length)
-        self._watch(contrastive[ended], targets[ended])
+        if self.length == self.max_length:
+            # Shorter chains are not recognised yet.
+            self._watch(contrastive[ended], targets[ended])
         # Batch norm's running statistics are of adversarial pictures; three kinds of pictures share this batch.
         self.network.eval()
         logits = self.logits(torch.cat([adversarial, real, contrastive])).float()
