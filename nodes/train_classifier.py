@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from comfy_api.latest import io, ui
 
-from ..training import RECIPES
+from ..training import RECIPES, Contrastive
 from .comfy.folders import fingerprint
 from .sockets import CATEGORY, RobustClassifierSocket
 from .tensors import images_to_comfy
@@ -63,11 +63,11 @@ class RobustTrainClassifier(io.ComfyNode):
                 ),
                 io.Boolean.Input(
                     "stage_two",
-                    default=True,
+                    default=False,
                     optional=True,
                     advanced=True,
                     tooltip="After the training, what the classifier paints is shown to it beside your pictures, so "
-                    "that it learns to paint what looks real. Off: sooner done, with bolder colours and patterns.",
+                    "that it learns what does not look real. Takes more than half as long again; experimental.",
                 ),
             ],
             outputs=[
@@ -91,11 +91,11 @@ class RobustTrainClassifier(io.ComfyNode):
         epochs: int = 0,
         name: str = "my brush",
         epsilon: float = 0.0,
-        stage_two: bool = True,
+        stage_two: bool = False,
     ) -> io.NodeOutput:
         chosen = RECIPES[recipe]
-        if not stage_two:
-            chosen = replace(chosen, contrastive=None)
+        if stage_two:
+            chosen = replace(chosen, contrastive=Contrastive())
         if epsilon:
             chosen = replace(chosen, attack=replace(chosen.attack, epsilon=epsilon))
         classifier, samples = train_classifier(folder, chosen, epochs or None, name)

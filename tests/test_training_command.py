@@ -28,7 +28,7 @@ def comfyui_folder(tmp_path: Path) -> Path:
 
 def command(folder: Path, out: Path, *more: str) -> list[str]:
     program = [sys.executable, "-m", "custom_nodes.robust-synthesis.training", "--data", str(folder), "--out", str(out)]
-    return [*program, "--epochs", "2", "--no-stage-two", *more]
+    return [*program, "--epochs", "2", *more]
 
 
 def steps_saved(out: Path) -> int:

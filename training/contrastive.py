@@ -79,7 +79,7 @@ class ContrastiveTrainer(Trainer):
         self.offset = torch.tensor(0.0)
         """Subtracted from the energy: real and contrastive lie around 0 at the start."""
         self.scores = torch.empty(0, 2, self.contrastive.batch_size)
-        """Energies of the last steps' pictures, real and contrastive."""
+        """Negative energies of the last steps' pictures, real and contrastive."""
         self.agreement = torch.ones(len(card.labels))
         """How many of the last pictures of each class stage one's classifier recognises, from 0 to 1."""
 

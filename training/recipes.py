@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -122,7 +122,7 @@ class Recipe:
     pretrained: str = ""
     """The bundled classifier that gives the first stages of a network for fewer than `SMALL_DATA` pictures; empty:
     random weights. Robust features transfer well (Salman et al., arXiv 2007.08489)."""
-    contrastive: Contrastive | None = field(default_factory=Contrastive)
+    contrastive: Contrastive | None = None
     """Stage two; None: only stage one."""
 
     def plan(self, count: int, epochs: int | None = None) -> TrainingPlan:
@@ -225,7 +225,7 @@ def _recipe(summary: str, widths: list[int], blocks: list[int], **settings: Any)
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "quick": _recipe(
-            "small and soon done, an hour and a half on two CPU cores at most",
+            "small and soon done, an hour at most on two CPU cores",
             [32, 64, 128, 256, 384],
             [1, 1, 1, 1, 1],
             input_size=96,

@@ -25,7 +25,7 @@ from .progress import Progress, Report, Work
 from .recipes import Recipe, TrainingPlan
 from .results import Results, logged_if_unwritable
 from .samples import SAMPLER
-from .saved_state import NEAR_COPIES, SAMPLER_VALUES, SavedState, find_state, has_stage_two, write_state
+from .saved_state import NEAR_COPIES, SAMPLER_VALUES, SavedState, find_state, write_state
 from .seeds import fit_all_seeds
 from .stages import (
     AdversarialStage,
@@ -79,11 +79,8 @@ def train(
     state = find_state(paths, identity)
     if state is not None and state.finished and paths.result.is_file():
         return load_classifier(paths.result)
-    resumed = None if state is None or state.finished else state
-    if resumed is not None:
-        identity = dict(resumed.identity)
-        plan = plan if has_stage_two(resumed) else replace(plan, contrastive=None)
-    run = _Run(data, plan, Results(paths, info, plan, device, identity, str(data.left_out)), resumed)
+    results = Results(paths, info, plan, device, identity, str(data.left_out))
+    run = _Run(data, plan, results, None if state is None or state.finished else state)
     try:
         run.train(report)
         return run.finish(report)

@@ -20,8 +20,6 @@ NEAR_COPIES = "keeps_near_copies"
 """Key of the identity; runs of earlier versions, which do not have it, kept near copies."""
 SAMPLER_VALUES = "sampler"
 """Key of the identity: the settings that stage two makes its contrastive pictures with."""
-CONTRASTIVE = "contrastive"
-"""Key of a recipe; runs of earlier versions, which do not have it, end with stage one."""
 _OLD_KEYS = {
     "pictures": "samples_seen",
     "most_epochs": "max_epochs",
@@ -89,7 +87,7 @@ def read_state(path: Path) -> SavedState | None:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[ENTRY])
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        header["identity"] = {NEAR_COPIES: True, **_current_keys(header["identity"])}
+        header["identity"] = _of_this_version(header["identity"])
         return SavedState(**header, tensors=tensors)
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StateError(f"{path} is damaged, or was written by another version of the pack ({error}).") from error
@@ -110,17 +108,12 @@ def find_state(paths: RunPaths, identity: Mapping[str, Any]) -> SavedState | Non
         if paths.result.exists():
             raise RunExistsError(f"There is a classifier at {paths.result} already. Choose another name.")
         return None
-    if not _same(state.identity, identity):
+    if state.identity != identity:
         raise RunExistsError(
             f"'{paths.result.stem}' is the name of a run with other pictures or settings. Choose another name, or "
             f"delete {paths.state} and {paths.result.name}."
         )
     return state
-
-
-def has_stage_two(state: SavedState) -> bool:
-    """Whether the run was begun with a stage two; those of earlier versions had none."""
-    return state.identity["recipe"].get(CONTRASTIVE) is not None
 
 
 def keeps_near_copies(paths: RunPaths) -> bool:
@@ -133,13 +126,11 @@ def keeps_near_copies(paths: RunPaths) -> bool:
     return state is not None and bool(state.identity[NEAR_COPIES])
 
 
-def _same(before: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    recipes = dict(before["recipe"]), dict(now["recipe"])
-    own = dict(now)
-    if CONTRASTIVE not in recipes[0]:
-        # A run of an earlier version ends as it was begun.
-        del recipes[1][CONTRASTIVE], own[SAMPLER_VALUES]
-    return {**before, "recipe": recipes[0]} == {**own, "recipe": recipes[1]}
+def _of_this_version(identity: dict[str, Any]) -> dict[str, Any]:
+    """An identity with what earlier versions did not have: they kept near copies, and had no stage two."""
+    identity = _current_keys(identity)
+    recipe = {"contrastive": None, **identity["recipe"]}
+    return {NEAR_COPIES: True, SAMPLER_VALUES: None, **identity, "recipe": recipe}
 
 
 def _current_keys(value: Any) -> Any:
