@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from comfy_api.latest import io, ui
 
-from ..training import RECIPES, Contrastive
+from ..training import RECIPES
 from .comfy.folders import fingerprint
 from .sockets import CATEGORY, RobustClassifierSocket
 from .tensors import images_to_comfy
@@ -61,14 +61,6 @@ class RobustTrainClassifier(io.ComfyNode):
                     tooltip="How much the attack in training may change a picture (L2). Larger: bolder shapes. "
                     "Smaller: classes that differ little are learned at all. 0: the recipe's.",
                 ),
-                io.Boolean.Input(
-                    "stage_two",
-                    default=False,
-                    optional=True,
-                    advanced=True,
-                    tooltip="After the training, what the classifier paints is shown to it beside your pictures, so "
-                    "that it learns what does not look real. Takes more than half as long again; experimental.",
-                ),
             ],
             outputs=[
                 RobustClassifierSocket.Output(
@@ -91,11 +83,8 @@ class RobustTrainClassifier(io.ComfyNode):
         epochs: int = 0,
         name: str = "my brush",
         epsilon: float = 0.0,
-        stage_two: bool = False,
     ) -> io.NodeOutput:
         chosen = RECIPES[recipe]
-        if stage_two:
-            chosen = replace(chosen, contrastive=Contrastive())
         if epsilon:
             chosen = replace(chosen, attack=replace(chosen.attack, epsilon=epsilon))
         classifier, samples = train_classifier(folder, chosen, epochs or None, name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -72,17 +71,6 @@ def test_what_it_trains_can_be_used_loaded_and_saved(pack: ModuleType, classifie
         "mine_2.safetensors",
     ]
     assert len(made.ui.as_dict()["images"]) == 16
-
-
-@pytest.mark.usefixtures("folder", "classifiers")
-def test_stage_two_is_had_by_asking(pack: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A tiny recipe has a tiny stage two.
-    monkeypatch.setattr(pack.train_classifier, "Contrastive", lambda: TINY.contrastive)
-    plain = replace(TINY, contrastive=None)
-    monkeypatch.setattr(pack.train_classifier, "RECIPES", {"quick": plain})
-    records = [execute(pack, name=f"mine {on}", stage_two=on).result[0].model.card.training for on in (True, False)]
-    assert records[0]["contrastive_steps"] == 3
-    assert "contrastive_steps" not in records[1]
 
 
 @pytest.mark.usefixtures("folder")
