@@ -20,10 +20,10 @@ from robust_synthesis.training import (
     TrainingData,
     read_data,
 )
+from robust_synthesis.training.adversarial import AdversarialTrainer
 from robust_synthesis.training.attack import pgd_attack
 from robust_synthesis.training.data import Pictures
 from robust_synthesis.training.evaluation import accuracy
-from robust_synthesis.training.trainer import Trainer
 from tests.pictures_to_train_on import TINY, make_folder
 
 CPU = torch.device("cpu")
@@ -117,7 +117,7 @@ def test_few_pictures_start_from_a_bundled_classifier_without_cutmix(data: Train
     few, many = recipe.plan(len(data.train), epochs=1), recipe.plan(13_000)
     assert (few.cutmix_prob, few.pretrained) == (0.0, "canvas")
     assert (many.cutmix_prob, many.pretrained) == (0.5, "")
-    ours = Trainer(data.train, data.labels, few, CPU).network.state_dict()
+    ours = AdversarialTrainer(data.train, data.labels, few, CPU).network.state_dict()
     canvas = load_classifier(bundled_classifiers()["canvas"]).network.state_dict()
     same = {name for name, tensor in canvas.items() if torch.equal(tensor, ours[name])}
     assert {"conv1.weight", "layer1.0.conv1.weight", "layer3.0.conv2.weight", "layer3.0.bn2.running_mean"} <= same
@@ -129,7 +129,7 @@ def test_mixed_pictures_are_learned(data: TrainingData) -> None:
     losses = []
     for cutmix_prob in (0.0, 1.0):
         plan = replace(TINY, small_data_cutmix_prob=cutmix_prob).plan(len(data.train), epochs=20)
-        trainer = Trainer(data.train, data.labels, plan, CPU)
+        trainer = AdversarialTrainer(data.train, data.labels, plan, CPU)
         losses.append([trainer.advance()[0] for _ in range(plan.steps)])
     plain, mixed = (sum(loss[-10:]) / 10 for loss in losses)
     assert plain < mixed < sum(losses[1][:3]) / 3
@@ -137,7 +137,7 @@ def test_mixed_pictures_are_learned(data: TrainingData) -> None:
 
 def test_the_average_and_the_learning_rate_follow_their_schedules(data: TrainingData) -> None:
     plan = TINY.plan(len(data.train))
-    trainer, resumed = (Trainer(data.train, data.labels, plan, CPU) for _ in range(2))
+    trainer, resumed = (AdversarialTrainer(data.train, data.labels, plan, CPU) for _ in range(2))
     average = trainer.network.state_dict()["fc.weight"].clone()
     for step in range(1, plan.steps + 1):
         trainer.advance()

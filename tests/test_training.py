@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +18,7 @@ from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_
 from robust_synthesis.training import (
     Attack,
     CardInfo,
+    Contrastive,
     Progress,
     Recipe,
     RunError,
@@ -28,15 +27,18 @@ from robust_synthesis.training import (
     TrainingData,
     TrainingRecord,
     read_data,
+    stages,
     train,
 )
 from robust_synthesis.training import run as run_module
+from robust_synthesis.training.adversarial import AdversarialTrainer
 from robust_synthesis.training.card import write_card
+from robust_synthesis.training.contrastive import ContrastiveTrainer
 from robust_synthesis.training.evaluation import Accuracy, accuracy
 from robust_synthesis.training.progress import Work
 from robust_synthesis.training.saved_state import read_state, write_state
 from robust_synthesis.training.trainer import Trainer
-from tests.pictures_to_train_on import TINY, make_folder
+from tests.pictures_to_train_on import TINY, make_folder, same_weights
 from tools.paths import ROOT
 
 CPU = torch.device("cpu")
@@ -73,11 +75,6 @@ def run(
     return train(data, recipe, paths, INFO, CPU, report=report)
 
 
-def same_weights(one: Path, other: Path) -> bool:
-    first, second = (load_classifier(path).network.state_dict() for path in (one, other))
-    return all(torch.equal(first[name], second[name]) for name in first)
-
-
 def record(path: Path) -> TrainingRecord:
     return TrainingRecord.from_dict(load_classifier(path).card.training)
 
@@ -97,18 +94,27 @@ def test_a_run_leaves_a_classifier_its_card_and_its_log(finished: tuple[RunPaths
         assert words in card
     log = json.loads((paths.folder / "log.json").read_text("utf-8"))
     assert log["recipe"]["attack"]["epsilon"] == 0.5
-    assert [entry["epoch"] for entry in log["history"]] == list(range(1, 11))
-    assert log["history"][-1]["loss"] < log["history"][0]["loss"]
+    first, second = ([entry for entry in log["history"] if entry["stage"] == stage] for stage in (1, 2))
+    assert [entry["epoch"] for entry in first] == list(range(1, 11))
+    assert first[-1]["loss"] < first[0]["loss"]
+    assert [entry["contrastive_step"] for entry in second] == [0, 3]
+    assert all(entry["distance"] is not None for entry in second)
+    assert second[0]["auc"] is None
+    best = min(second, key=lambda entry: (entry["distance"], -entry["contrastive_step"]))
+    assert (found.contrastive_step, found.contrastive_steps) == (best["contrastive_step"], 3)
+    kept = f"the classifier after {found.contrastive_step} of 3 steps", "the classifier before it was kept"
+    assert kept[found.contrastive_step == 0] in card
     assert (paths.folder / "accuracy.png").read_bytes().startswith(b"\x89PNG")
     assert len(list((paths.folder / "samples").glob("epoch-*.png"))) == 10
-    # 36 pictures make two steps of 16 an epoch.
+    # 36 pictures make two steps of 16 an epoch; stage two is evaluated before its first step, too.
     training = [progress for progress in seen if not progress.evaluating]
-    assert [progress.step for progress in training] == list(range(1, 21))
+    assert [progress.step for progress in training] == [*range(1, 21), *range(20, 24)]
     samples = [progress.samples for progress in training if progress.samples is not None]
-    assert [each.shape for each in samples] == [(16, 3, 24, 24)] * 10
+    assert [each.shape for each in samples] == [(16, 3, 24, 24)] * 12
     # The last evaluation is still to come.
     assert 0 < training[-1].seconds_left < training[0].seconds_left
     assert "Epoch 1 of 10" in str(training[0])
+    assert "Stage two, step 3 of 3" in str(training[-1])
     assert "under a long attack, about 0:" in str(seen[-1])
 
 
@@ -126,10 +132,13 @@ def test_the_time_left_counts_the_measuring(
 
         return spend
 
-    def advance(trainer: Trainer) -> tuple[float, float]:
-        trainer.step += 1
-        takes(work.step, None)()
-        return 1.0, 0.5
+    def advance_by(passes: int) -> Callable[[Trainer], tuple[float, float]]:
+        def advance(trainer: Trainer) -> tuple[float, float]:
+            trainer.step += 1
+            takes(passes, None)()
+            return 1.0, 0.5
+
+        return advance
 
     ends: set[float] = set()
 
@@ -138,13 +147,18 @@ def test_the_time_left_counts_the_measuring(
 
     # A second is a pass here.
     monkeypatch.setattr(run_module, "time", SimpleNamespace(monotonic=lambda: now))
-    monkeypatch.setattr(run_module, "validation_accuracy", takes(work.evaluation, Accuracy(0.5, 0.5)))
-    monkeypatch.setattr(run_module, "generate_samples", takes(0, torch.zeros(1, 3, 8, 8)))
-    monkeypatch.setattr(Trainer, "advance", advance)
+    judged = work.contrastive_evaluation - work.evaluation
+    monkeypatch.setattr(stages, "validation_accuracy", takes(work.evaluation, Accuracy(0.5, 0.5)))
+    monkeypatch.setattr(stages, "generate_samples", takes(0, torch.zeros(1, 3, 8, 8)))
+    monkeypatch.setattr(stages, "generate_each", takes(judged, torch.zeros(2, 100, 3, 8, 8)))
+    monkeypatch.setattr(AdversarialTrainer, "advance", advance_by(work.step))
+    monkeypatch.setattr(ContrastiveTrainer, "advance", advance_by(work.contrastive_step))
     train(data, TINY, paths, INFO, CPU, epochs, report)
     # Every 60 "seconds" the state is saved, which takes no time here. 25 epochs are evaluated at every second.
-    evaluations = {3: 3, 25: 13}[epochs]
-    assert ends == {2 * epochs * work.step + evaluations * work.evaluation + work.final}
+    evaluations, steps = {3: (3, 1), 25: (13, 8)}[epochs]
+    first = 2 * epochs * work.step + evaluations * work.evaluation
+    second = steps * work.contrastive_step + 2 * work.contrastive_evaluation
+    assert ends == {first + second + work.final}
 
 
 def test_a_card_names_the_terms_of_the_pretrained_layers(finished: tuple[RunPaths, list[Progress]]) -> None:
@@ -190,7 +204,8 @@ def test_the_recipe_alone_decides_the_classifier(
 
 
 @pytest.mark.parametrize(
-    ("after", "evaluating"), [(1, False), (7, False), (2, True), (12, True), (20, True), (20, False)]
+    ("after", "evaluating"),
+    [(1, False), (7, False), (2, True), (12, True), (20, True), (20, False), (21, False), (23, True)],
 )
 def test_a_stopped_run_keeps_a_classifier_and_resumes_to_the_same_end(
     data: TrainingData,
@@ -287,15 +302,35 @@ def test_a_training_that_diverges_stops_and_keeps_its_last_good_state(data: Trai
     assert all(tensor.isfinite().all() for tensor in state.tensors.values())
 
 
-def test_a_full_disk_costs_nothing_that_was_saved(data: TrainingData, paths: RunPaths, tmp_path: Path) -> None:
+def test_a_stage_two_that_diverges_costs_nothing_of_stage_one(data: TrainingData, paths: RunPaths) -> None:
+    assert TINY.contrastive
+    wild = replace(TINY, contrastive=replace(TINY.contrastive, learning_rate=float("inf"), max_grad_norm=1e30))
+    run(data, paths, wild)
+    assert record(paths.result).evaluation is not None
+    assert record(paths.result).contrastive_step == 0
+    assert "the classifier before it was kept" in paths.result.with_suffix(".md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("contrastive", "words"),
+    [
+        (None, "The training is done, but its classifier could not"),
+        (TINY.contrastive, "Stage one is done, but that could"),
+    ],
+)
+def test_a_full_disk_costs_nothing_that_was_saved(
+    data: TrainingData, paths: RunPaths, tmp_path: Path, contrastive: Contrastive | None, words: str
+) -> None:
     pytest.importorskip("resource", reason="file size limits are POSIX's")
+    recipe = replace(TINY, contrastive=contrastive)
     with pytest.raises(KeyboardInterrupt):
-        run(data, paths, stop_after=5)
+        run(data, paths, recipe, stop_after=5)
     before = {path: path.read_bytes() for path in (paths.result, paths.state)}
     folder = make_folder(tmp_path / "data", "red", "green")
     # A real failure: the process may write files of up to 1000 bytes.
     script = f"""
 import resource, sys, torch
+from dataclasses import replace
 from pathlib import Path
 from robust_synthesis.training import CardInfo, RunPaths, RunError, read_data, train
 sys.path.insert(0, {str(ROOT / "tests")!r})
@@ -305,79 +340,21 @@ data = read_data(Path({str(folder)!r}), TINY.input_size)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     paths = RunPaths(Path({str(paths.result)!r}), Path({str(paths.folder)!r}))
-    train(data, TINY, paths, CardInfo("Colours", "drawn by the tests", "MIT"), torch.device("cpu"))
+    recipe = TINY if {bool(contrastive)} else replace(TINY, contrastive=None)
+    train(data, recipe, paths, CardInfo("Colours", "drawn by the tests", "MIT"), torch.device("cpu"))
 except RunError as error:
     print("RunError:", error)
 """
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT, timeout=300
     )
-    assert "RunError: The training is done, but its classifier could not be written" in result.stdout, result.stderr
+    assert f"RunError: {words}" in result.stdout, result.stderr
     assert "Make room, and start it again" in result.stdout
     assert "could not be saved, and the training goes on" in result.stderr
     assert {path: path.read_bytes() for path in before} == before
     # There is room again.
-    run(data, paths)
+    run(data, paths, recipe)
     assert record(paths.result).evaluation is not None
-
-
-@pytest.fixture
-def comfyui_folder(tmp_path: Path) -> Path:
-    """A folder in which the pack lies where ComfyUI's Manager and `git clone` put it."""
-    nodes = tmp_path / "ComfyUI" / "custom_nodes"
-    nodes.mkdir(parents=True)
-    (nodes / "robust-synthesis").symlink_to(ROOT, target_is_directory=True)
-    return nodes.parent
-
-
-def command(folder: Path, out: Path, *more: str) -> list[str]:
-    program = [sys.executable, "-m", "custom_nodes.robust-synthesis.training", "--data", str(folder), "--out", str(out)]
-    return [*program, "--epochs", "2", *more]
-
-
-def steps_saved(out: Path) -> int:
-    state = read_state(out.with_name(f".{out.name}.resume"))
-    return state.step if state else 0
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
-def test_the_command_resumes_after_it_was_killed(tmp_path: Path, comfyui_folder: Path) -> None:
-    folder, out = make_folder(tmp_path / "data", "red", "green", "blue", each=60), tmp_path / "made" / "colours"
-    process = subprocess.Popen(command(folder, out), cwd=comfyui_folder, stdout=subprocess.DEVNULL)
-    give_up = time.monotonic() + 300
-    while steps_saved(out) == 0 and time.monotonic() < give_up and process.poll() is None:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    options: dict[str, Any] = {"cwd": comfyui_folder, "text": True, "check": True, "timeout": 300}
-    done = subprocess.run(command(folder, out), capture_output=True, **options)
-    assert "Epoch 2 of 2" in done.stdout
-    made, whole = out.with_suffix(".safetensors"), out.with_name("whole")
-    assert load_classifier(made).labels == ("blue", "green", "red")
-    subprocess.run(command(folder, whole), stdout=subprocess.DEVNULL, **options)
-    assert same_weights(made, whole.with_suffix(".safetensors"))
-    assert "| Data | 'data'; 162 training pictures |" in out.with_suffix(".md").read_text("utf-8")
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ((), "has one class only"),
-        (("--epsilon", "-1"), "Epsilon is -1"),
-        (("--cutmix-prob", "50"), "--cutmix-prob 50.0: it must be from 0 to 1"),
-        (("--cut-mix", "50"), "--cutmix-prob 50.0: it must be from 0 to 1"),
-    ],
-)
-def test_the_command_names_what_is_wrong(
-    tmp_path: Path, comfyui_folder: Path, options: tuple[str, ...], words: str
-) -> None:
-    folder = make_folder(tmp_path / "data", "red")
-    wrong = command(folder, tmp_path / "x", *options)
-    result = subprocess.run(wrong, cwd=comfyui_folder, capture_output=True, text=True, check=False)
-    assert result.returncode
-    assert words in result.stderr
-    assert "Traceback" not in result.stderr
-    assert not list(tmp_path.glob("x*"))
 
 
 def test_a_stronger_attack_leaves_less(data: TrainingData, finished: tuple[RunPaths, list[Progress]]) -> None:

@@ -11,6 +11,7 @@ from .paths import RunPaths as RunPaths
 from .progress import Progress as Progress
 from .recipes import RECIPES as RECIPES
 from .recipes import Attack as Attack
+from .recipes import Contrastive as Contrastive
 from .recipes import Recipe as Recipe
 from .recipes import TrainingPlan as TrainingPlan
 from .record import Evaluation as Evaluation

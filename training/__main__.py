@@ -19,6 +19,7 @@ import torch
 from . import (
     RECIPES,
     CardInfo,
+    Contrastive,
     Progress,
     Recipe,
     RunError,
@@ -86,6 +87,9 @@ def _parse() -> argparse.Namespace:
         metavar="P",
         help="probability that a batch is mixed by CutMix, instead of the recipe's",
     )
+    parser.add_argument(
+        "--stage-two", action="store_true", help="then train it against its own pictures (dual adversarial training)"
+    )
     parser.add_argument("--title", help="for the model card (default: the name)")
     parser.add_argument("--about-data", metavar="TEXT", help="where the pictures are from, and on what terms")
     parser.add_argument("--licence", default="", help="of the weights")
@@ -104,7 +108,7 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
         recipe = replace(recipe, attack=replace(recipe.attack, epsilon=arguments.epsilon))
     if arguments.cutmix_prob is not None:
         recipe = replace(recipe, cutmix_prob=arguments.cutmix_prob, small_data_cutmix_prob=arguments.cutmix_prob)
-    return recipe
+    return replace(recipe, contrastive=Contrastive()) if arguments.stage_two else recipe
 
 
 def fastest_device() -> str:

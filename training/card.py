@@ -37,12 +37,20 @@ def write_card(classifier: RobustClassifier, path: Path) -> None:
     robust = "; ".join(f"{accuracy:.1%} at {epsilon}" for epsilon, accuracy in evaluation.robust_accuracies.items())
     start = f"; first stages initialised from `{record.pretrained}`" if record.pretrained else ""
     cutmix = f", CutMix in {record.cutmix_prob:.0%} of batches" if record.cutmix_prob else ""
+    stage_two = ""
+    if record.contrastive_step:
+        stage_two = (
+            f"; then dual adversarial training (arXiv 2510.13872), the classifier after {record.contrastive_step} of "
+            f"{record.contrastive_steps} steps"
+        )
+    elif record.contrastive_steps:
+        stage_two = "; dual adversarial training (arXiv 2510.13872) was tried, and the classifier before it was kept"
     rows = {
         "Classes": ", ".join(classifier.labels),
         "Architecture": f"`{card.architecture['name']}` ({network}), {parameters / 1e6:.2f} M parameters, "
         f"{card.input_size} x {card.input_size} pixels",
         "Training": f"adversarial, {norm} epsilon {record.epsilon:g}, {record.pgd_steps} PGD steps{cutmix}; "
-        f"{record.epochs} epochs, {record.minutes:.0f} minutes on {record.device}{start}",
+        f"{record.epochs} epochs{stage_two}; {record.minutes:.0f} minutes on {record.device}{start}",
         f"Clean accuracy ({evaluation.measured_on})": f"{evaluation.clean_accuracy:.1%}",
         f"Robust accuracy ({evaluation.measured_on}, {evaluation.attack})": robust,
         "Class seeds": f"Gaussians of rank {seeds.factors.shape[1]} at grain {seeds.grain}" if seeds else "none",

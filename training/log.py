@@ -25,10 +25,25 @@ class EvalRecord:
     """Accuracy on the validation pictures under attack."""
     seconds: float
     """Of work, since the run began."""
+    stage: int = 1
+    contrastive_step: int = 0
+    """After how many steps of stage two."""
+    distance: float | None = None
+    """In stage two: the kernel distance of generated pictures to training pictures, see `stages.ContrastiveStage`."""
+    auc: float | None = None
+    """In stage two: how often the energy of a real picture is below that of a contrastive one, from 0 to 1; None before
+    the first step at a length of chains."""
+    chain_steps: int | None = None
+    """In stage two: how long the sampler's chains are."""
+
+    @property
+    def name(self) -> str:
+        """For a file."""
+        return f"epoch-{self.epoch:03}" if self.stage == 1 else f"stage-two-{self.contrastive_step:05}"
 
 
 def write_log(folder: Path, about: dict[str, Any], history: Sequence[EvalRecord]) -> None:
-    """Write `log.json` with what is said about the run, and `accuracy.png` if matplotlib is installed.
+    """Write `log.json` with what is said about the run, and the plot `accuracy.png` if matplotlib is installed.
 
     Raises:
         OSError: they cannot be written.
@@ -43,13 +58,18 @@ def write_log(folder: Path, about: dict[str, Any], history: Sequence[EvalRecord]
         return
     figure = Figure((7, 4), dpi=120, layout="constrained")
     axes = figure.subplots()
-    epochs = [entry.epoch for entry in history]
-    axes.plot(epochs, [100 * entry.clean for entry in history], label="clean")
-    axes.plot(epochs, [100 * entry.robust for entry in history], label="under attack")
-    axes.plot(epochs, [100 * entry.training_robust for entry in history], ":", label="under attack, training pictures")
-    axes.set_xlabel("epoch")
+    minutes = [entry.seconds / 60 for entry in history]
+    axes.plot(minutes, [100 * entry.clean for entry in history], label="clean")
+    axes.plot(minutes, [100 * entry.robust for entry in history], label="under attack")
+    axes.plot(minutes, [100 * entry.training_robust for entry in history], ":", label="under attack, training pictures")
+    axes.set_xlabel("minutes")
     axes.set_ylabel("accuracy on validation pictures (%)")
     axes.set_ylim(0, 100)
     axes.grid(alpha=0.3)
+    distances = [(entry.seconds / 60, entry.distance) for entry in history if entry.distance is not None]
+    if distances:
+        right = axes.twinx()
+        right.plot(*zip(*distances, strict=True), "k--")
+        right.set_ylabel("stage two (dashed): kernel distance")
     axes.legend()
     figure.savefig(folder / "accuracy.png")

@@ -13,7 +13,7 @@ from .data import TrainingData
 from .evaluation import FINAL_EPSILONS, FINAL_RESTARTS, FINAL_STEPS, VALIDATION_STEPS
 from .log import EvalRecord
 from .recipes import TrainingPlan
-from .samples import MAX_SAMPLES, samples_per_class
+from .samples import JUDGED_PICTURES, MAX_SAMPLES, SAMPLER, judged_per_class, samples_per_class
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Progress:
     """How far a run is."""
 
     step: int
+    """Of all stages together."""
     steps: int
     epoch: int
     """From 1; of the last step."""
@@ -35,14 +36,25 @@ class Progress:
     """Pictures of the classes `[B, 3, S, S]` in [0, 1], if they were generated just now."""
     evaluating: bool = False
     """Whether the classifier is being evaluated, not trained."""
+    final: bool = False
+    """Whether this is the evaluation at the end, when all stages are done."""
+    stage: int = 1
+    contrastive_step: int = 0
+    """Of stage two."""
+    contrastive_steps: int = 0
 
     def __str__(self) -> str:
         minutes, seconds = divmod(round(self.seconds_left), 60)
-        if self.evaluating and self.step == self.steps:
+        if self.final:
             return f"Evaluating the best classifier under a long attack, about {minutes}:{seconds:02} in all"
-        text = f"Epoch {self.epoch} of {self.epochs}, {minutes}:{seconds:02} left, loss {self.loss:.2f}"
+        text = f"Epoch {self.epoch} of {self.epochs}"
+        if self.stage == 2:
+            text = f"Stage two, step {self.contrastive_step} of {self.contrastive_steps}"
+        text += f", {minutes}:{seconds:02} left, loss {self.loss:.2f}"
         if self.latest is not None:
             text += f"; accuracy {self.latest.clean:.0%}, under attack {self.latest.robust:.0%}"
+            if self.latest.distance is not None:
+                text += f", distance {self.latest.distance:.2f}, chains of {self.latest.chain_steps}"
         return text
 
 
@@ -53,6 +65,10 @@ class Work:
     step: int
     evaluation: int
     """One on the way, with its samples."""
+    contrastive_step: int
+    """One of stage two."""
+    contrastive_evaluation: int
+    """One in stage two."""
     final: int
     """The evaluation at the end."""
 
@@ -60,11 +76,15 @@ class Work:
     def of(cls, plan: TrainingPlan, data: TrainingData) -> Work:
         """The work of a run, if every picture is classified correctly: a misclassified one needs no attack."""
         classes = min(len(data.labels), MAX_SAMPLES)
-        samples = classes * samples_per_class(classes) * preset(TranslateSettings, "generate").settings.ascent.steps
+        steps = preset(TranslateSettings, SAMPLER).settings.ascent.steps
+        samples = classes * samples_per_class(classes) * steps
+        judged = min(len(data.labels), JUDGED_PICTURES) * judged_per_class(len(data.labels)) * steps
         final = FINAL_STEPS * FINAL_RESTARTS * len(FINAL_EPSILONS)
         return cls(
-            step=plan.batch_size * (plan.recipe.attack.steps * plan.recipe.attack.restarts + 1),
+            step=plan.batch_size * plan.recipe.attack.passes,
             evaluation=len(data.validation) * VALIDATION_STEPS + samples,
+            contrastive_step=0 if plan.contrastive is None else plan.contrastive.passes,
+            contrastive_evaluation=len(data.validation) * VALIDATION_STEPS + judged,
             final=len(data.test or data.validation) * final,
         )
 

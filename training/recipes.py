@@ -14,6 +14,8 @@ MIN_STEPS_PER_EPOCH, MIN_BATCH_SIZE = 20, 16
 REFERENCE_BATCH_SIZE = 128
 SMALL_DATA = 5000
 """Fewer training pictures than this get the smaller network, the pretrained layers and their own CutMix."""
+CHAIN_STEPS = 5
+"""Of the sampler in one step of stage two, on average."""
 FULL_WIDTH_STAGES = 3
 """The first stages keep their widths in the smaller network, so that pretrained layers fit."""
 
@@ -48,6 +50,34 @@ class Attack:
     def constraint(self) -> Constraint:
         """The ball around each picture."""
         return Constraint(self.norm, self.epsilon)
+
+    @property
+    def passes(self) -> int:
+        """Of a picture through the network and back in one step of training, the attack's included."""
+        return self.steps * self.restarts + 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contrastive:
+    """Stage two: dual adversarial training (DAT; arXiv 2510.13872), see `contrastive.ContrastiveTrainer`."""
+
+    rel_work: float = 0.5
+    """The work of its steps, as a fraction of that of stage one's."""
+    batch_size: int = 48
+    """The largest, of each kind of pictures."""
+    learning_rate: float = 0.004
+    """The peak, for a batch of 48; it is scaled linearly with the batch size."""
+    warmup: float = 0.05
+    max_grad_norm: float = 2.0
+    ema_decay: float = 0.99
+    energy_weight: float = 1.0
+    """Of the binary cross-entropy of the energy, real pictures and contrastive ones."""
+    label_weight: float = 0.5
+    """Of the cross-entropy of contrastive pictures; that of adversarial pictures has 1."""
+    auc_threshold: float = 0.5
+    """Chains grow whenever the area under the curve of the energy, real against contrastive, is this or more."""
+    min_agreement: float = 0.6
+    """A class of which stage one's classifier recognises fewer contrastive pictures has no energy term."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +122,8 @@ class Recipe:
     pretrained: str = ""
     """The bundled classifier that gives the first stages of a network for fewer than `SMALL_DATA` pictures; empty:
     random weights. Robust features transfer well (Salman et al., arXiv 2007.08489)."""
+    contrastive: Contrastive | None = None
+    """Stage two; None: only stage one."""
 
     def plan(self, count: int, epochs: int | None = None) -> TrainingPlan:
         """The training on `count` pictures.
@@ -109,16 +141,32 @@ class Recipe:
         while batch_size > MIN_BATCH_SIZE and count < batch_size * MIN_STEPS_PER_EPOCH:
             batch_size //= 2
         batch_size = min(batch_size, count)
+        epochs = epochs or max(1, min(round(self.samples_seen / count), self.max_epochs))
+        passes = epochs * (count // batch_size) * batch_size * self.attack.passes
         return TrainingPlan(
             recipe=self,
             pictures=count,
-            epochs=epochs or max(1, min(round(self.samples_seen / count), self.max_epochs)),
+            epochs=epochs,
             batch_size=batch_size,
             learning_rate=self.learning_rate * batch_size / REFERENCE_BATCH_SIZE,
             architecture={**self.architecture, "widths": widths},
             cutmix_prob=self.small_data_cutmix_prob if small else self.cutmix_prob,
             pretrained=self.pretrained if small else "",
+            contrastive=None if self.contrastive is None else _contrastive_plan(self.contrastive, self, count, passes),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastivePlan:
+    """Stage two resolved for a number of training pictures."""
+
+    settings: Contrastive
+    steps: int
+    batch_size: int
+    learning_rate: float
+    """The peak, for this batch size."""
+    passes: int
+    """Of one picture through the network and back, in one step; about, because chains are of random lengths."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +183,7 @@ class TrainingPlan:
     cutmix_prob: float
     pretrained: str
     """The bundled classifier that gives the first stages; empty: random weights."""
+    contrastive: ContrastivePlan | None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -145,6 +194,20 @@ class TrainingPlan:
     def steps(self) -> int:
         """Of all epochs together."""
         return self.epochs * self.steps_per_epoch
+
+
+def _contrastive_plan(settings: Contrastive, recipe: Recipe, count: int, passes: int) -> ContrastivePlan:
+    """Stage two for so many pictures, after stage one's `passes` through the network and back."""
+    batch_size = min(settings.batch_size, count)
+    # Adversarial and real pictures, the chains, and their last pictures.
+    own = batch_size * (recipe.attack.passes + 1 + CHAIN_STEPS + 1)
+    return ContrastivePlan(
+        settings=settings,
+        steps=max(1, round(settings.rel_work * passes / own)),
+        batch_size=batch_size,
+        learning_rate=settings.learning_rate * batch_size / settings.batch_size,
+        passes=own,
+    )
 
 
 def _recipe(summary: str, widths: list[int], blocks: list[int], **settings: Any) -> Recipe:

@@ -46,6 +46,10 @@ class TrainingRecord:
     device: str
     epoch: int
     """After which the weights were kept."""
+    contrastive_steps: int = 0
+    """Of stage two."""
+    contrastive_step: int = 0
+    """Of these, after which the weights were kept; 0: stage one's were."""
     left_out: str = ""
     """Which files of the folder were not used, and why, in words."""
     evaluation: Evaluation | None = None
@@ -70,4 +74,6 @@ class TrainingRecord:
     def to_dict(self) -> dict[str, Any]:
         """As the card of a classifier's file has it: flat, JSON values only."""
         values = {_KEYS.get(name, name): value for name, value in asdict(self).items() if name != "evaluation"}
+        if not self.contrastive_steps:
+            del values["contrastive_steps"], values["contrastive_step"]
         return {**values, **(asdict(self.evaluation) if self.evaluation else {"unfinished": True})}

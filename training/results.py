@@ -35,13 +35,15 @@ class Results:
         self.paths, self.info, self.plan, self.device = paths, info, plan, device
         self.identity, self.left_out = identity, left_out
 
-    def save_unfinished(self, classifier: RobustClassifier, epoch: int, seconds: float) -> None:
-        """Write the classifier as it is after an epoch.
+    def save_unfinished(
+        self, classifier: RobustClassifier, epoch: int, seconds: float, contrastive_step: int = 0
+    ) -> None:
+        """Write the classifier as it is after an epoch, and so many steps of stage two.
 
         Raises:
             OSError: it cannot be written; what was there before still is.
         """
-        self._add_card(classifier, self._record(epoch, seconds))
+        self._add_card(classifier, self._record(epoch, seconds, contrastive_step))
         save_classifier(classifier, self.paths.result)
 
     def save_finished(self, classifier: RobustClassifier, evaluation: Evaluation, seconds: float) -> None:
@@ -50,8 +52,9 @@ class Results:
         Raises:
             OSError: they cannot be written.
         """
-        epoch = TrainingRecord.from_dict(classifier.card.training).epoch
-        self._add_card(classifier, replace(self._record(epoch, seconds), evaluation=evaluation))
+        kept = TrainingRecord.from_dict(classifier.card.training)
+        record = self._record(kept.epoch, seconds, kept.contrastive_step)
+        self._add_card(classifier, replace(record, evaluation=evaluation))
         save_classifier(classifier, self.paths.result)
         write_card(classifier, self.paths.result.with_suffix(".md"))
 
@@ -62,9 +65,9 @@ class Results:
             OSError: they cannot be written.
         """
         write_log(self.paths.folder, {**self.identity, "left_out": self.left_out}, history)
-        write_samples(self.paths.folder, samples, history[-1].epoch)
+        write_samples(self.paths.folder, samples, history[-1].name)
 
-    def _record(self, epoch: int, seconds: float) -> TrainingRecord:
+    def _record(self, epoch: int, seconds: float, contrastive_step: int) -> TrainingRecord:
         attack = self.plan.recipe.attack
         return TrainingRecord(
             norm=attack.norm,
@@ -78,6 +81,8 @@ class Results:
             minutes=round(seconds / 60, 1),
             device=_device_name(self.device),
             epoch=epoch,
+            contrastive_steps=self.plan.contrastive.steps if self.plan.contrastive else 0,
+            contrastive_step=contrastive_step,
             left_out=self.left_out,
         )
 

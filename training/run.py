@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..models import RobustClassifier, load_classifier, optimize_for_inference
+from ..models.architectures import build_network
 from ..models.files import shortened, too_long
+from ..synthesis import TranslateSettings, preset
 from .card import CardInfo
 from .data import TrainingData
-from .evaluation import evaluate, validation_accuracy
+from .evaluation import evaluate
 from .log import EvalRecord
 from .paths import RunError, RunPaths
 from .progress import Progress, Report, Work
 from .recipes import Recipe, TrainingPlan
 from .results import Results, logged_if_unwritable
-from .samples import generate_samples
-from .saved_state import NEAR_COPIES, SavedState, find_state, write_state
+from .samples import SAMPLER
+from .saved_state import NEAR_COPIES, SAMPLER_VALUES, SavedState, find_state, write_state
 from .seeds import fit_all_seeds
-from .trainer import Trainer
+from .stages import (
+    AdversarialStage,
+    ContrastiveStage,
+    Stage,
+    Unmeasured,
+    contrastive_evaluations,
+    evaluation_interval,
+)
+from .trainer import part
 
-MAX_EVALUATIONS = 20
-"""In a run, beside the last."""
 SAVE_SECONDS = 60.0
 
 
@@ -42,7 +51,8 @@ def train(
 ) -> RobustClassifier:
     """Train a classifier, or resume the run of the same pictures and recipe with the same paths.
 
-    The best classifier so far, by its robust accuracy on the validation pictures, is always at `paths.result`. An
+    The best classifier so far is always at `paths.result`: in stage one the most robust on the validation pictures, in
+    stage two the one that paints closest to the training pictures. An
     exception from `report` or the keyboard stops the run, and its state is saved; a killed run resumes from at most a
     minute earlier. On a CPU the result is the same to the bit.
 
@@ -70,11 +80,7 @@ def train(
     if state is not None and state.finished and paths.result.is_file():
         return load_classifier(paths.result)
     results = Results(paths, info, plan, device, identity, str(data.left_out))
-    run = _Run(Trainer(data.train, data.labels, plan, device), data, results)
-    if state is not None and not state.finished:
-        run.resume(state)
-    else:
-        run.begin()
+    run = _Run(data, plan, results, None if state is None or state.finished else state)
     try:
         run.train(report)
         return run.finish(report)
@@ -92,6 +98,7 @@ def _identity(plan: TrainingPlan, data: TrainingData) -> dict[str, Any]:
         "epochs": plan.epochs,
         "data": data.digest,
         NEAR_COPIES: data.keeps_near_copies,
+        SAMPLER_VALUES: preset(TranslateSettings, SAMPLER).settings.values() if plan.contrastive else None,
     }
 
 
@@ -102,20 +109,34 @@ def _as_json(value: Any) -> Any:
     return [_as_json(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
-class _Run:
-    """The loop around a trainer: when to evaluate, what to keep, when to save."""
+class DivergedError(RunError):
+    """The loss is no number any more."""
 
-    def __init__(self, trainer: Trainer, data: TrainingData, results: Results) -> None:
-        self.trainer, self.plan, self.data, self.results = trainer, trainer.plan, data, results
-        self.seeds = fit_all_seeds(data.train, len(data.labels), self.plan.recipe.input_size)
+
+class _Run:
+    """The loop around the stages: when to evaluate, what to keep, when to save."""
+
+    def __init__(self, data: TrainingData, plan: TrainingPlan, results: Results, state: SavedState | None) -> None:
+        """Begin, or resume from a state.
+
+        Raises:
+            RunError: the paths cannot be written.
+        """
+        self.plan, self.data, self.results = plan, data, results
+        self.seeds = fit_all_seeds(data.train, len(data.labels), plan.recipe.input_size)
         self.history: list[EvalRecord] = []
         self.unmeasured: list[tuple[float, float]] = []
         """Loss and accuracy of the steps since the last evaluation."""
         self.best: float | None = None
-        """The robust accuracy of the classifier in the file."""
+        """The score of the classifier in the file, see `stages.Outcome`."""
         self.mid_step = False
         """The trainer's state is consistent only between steps."""
-        self.work, self.passes_before, self.seconds_before = Work.of(self.plan, data), 0, 0.0
+        self.work, self.passes_before, self.seconds_before = Work.of(plan, data), 0, 0.0
+        self.stage: Stage = AdversarialStage(data, plan, self.seeds, results.device)
+        if state is None:
+            self._claim()
+        else:
+            self._resume(state)
         self.started = self.saved = time.monotonic()
 
     @property
@@ -123,47 +144,22 @@ class _Run:
         """Of work, in all."""
         return self.seconds_before + time.monotonic() - self.started
 
-    def begin(self) -> None:
-        """Claim the paths.
-
-        Raises:
-            RunError: they cannot be written.
-        """
-        paths = self.results.paths
-        try:
-            paths.folder.mkdir(parents=True, exist_ok=True)
-            self._write_state()
-        except OSError as error:
-            raise RunError(f"{paths.result} cannot be written ({error}), so nothing was begun.") from error
-
-    def resume(self, state: SavedState) -> None:
-        """Continue from a saved state."""
-        self.trainer.restore(state.tensors, state.step)
-        self.history = [EvalRecord(**entry) for entry in state.history]
-        self.unmeasured = list(state.unmeasured)
-        self.best = state.best
-        self.seconds_before, self.passes_before = state.seconds, self._passes
-
     def train(self, report: Report) -> None:
-        """Take the steps that are left.
+        """Take the steps that are left, of all stages.
 
         Raises:
-            RunError: the training diverged.
+            RunError: stage one diverged, its classifier cannot be read, or its end cannot be saved.
         """
-        trainer, steps = self.trainer, self.plan.steps
-        while True:
-            samples = self._evaluate(report) if self._evaluation_due() else None
-            if trainer.step:
-                report(self._progress(samples))
-            if trainer.step == steps:
-                break
-            self.mid_step = True
-            self.unmeasured.append(trainer.advance())
-            self.mid_step = False
-            if not math.isfinite(self.unmeasured[-1][0]):
-                raise RunError("The training has diverged: its loss is no number any more. Try a smaller epsilon.")
-            if time.monotonic() - self.saved > SAVE_SECONDS or trainer.step % self.plan.steps_per_epoch == 0:
-                self.save_state()
+        if self.stage.number == 1:
+            self._train_stage(report)
+            if self.plan.contrastive is None:
+                return
+            self._begin_stage_two()
+        try:
+            self._train_stage(report)
+        except DivergedError:
+            logging.warning("Stage two diverged after %d steps: the best before is kept.", self.stage.trainer.step)
+            self.unmeasured.pop()
 
     def finish(self, report: Report) -> RobustClassifier:
         """Evaluate the best classifier as its file has it, and write its figures and its card.
@@ -171,10 +167,10 @@ class _Run:
         Raises:
             RunError: they cannot be written.
         """
-        progress = self._progress(evaluating=True)
+        progress = replace(self._progress(evaluating=True), final=True)
         try:
             classifier = load_classifier(self.results.paths.result)
-            fast = optimize_for_inference(load_classifier(self.results.paths.result)).to(self.trainer.device)
+            fast = optimize_for_inference(load_classifier(self.results.paths.result)).to(self.results.device)
             attack = self.plan.recipe.attack
             evaluation = evaluate(fast, self.data, attack, report=lambda *_: report(progress))
             self.results.save_finished(classifier, evaluation, self.seconds)
@@ -191,90 +187,158 @@ class _Run:
         if not self.mid_step:
             with logged_if_unwritable("The state of the training"):
                 self._write_state()
-            if self.best is None and self.trainer.step:
+            if self.stage.number == 1 and self.best is None and self.stage.trainer.step:
                 with logged_if_unwritable("The classifier so far"):
-                    self._save_classifier(self.trainer.classifier(self.seeds))
+                    self._save_classifier()
         self.saved = time.monotonic()
 
-    def _evaluation_due(self) -> bool:
-        epoch, step = divmod(self.trainer.step, self.plan.steps_per_epoch)
-        due = epoch % self._interval == 0 or epoch == self.plan.epochs
-        return step == 0 and epoch > self._evaluated and due
+    def _claim(self) -> None:
+        paths = self.results.paths
+        self.started = time.monotonic()
+        try:
+            paths.folder.mkdir(parents=True, exist_ok=True)
+            self._write_state()
+        except OSError as error:
+            raise RunError(f"{paths.result} cannot be written ({error}), so nothing was begun.") from error
 
-    @property
-    def _evaluated(self) -> int:
-        """The epoch of the latest evaluation."""
-        return self.history[-1].epoch if self.history else 0
+    def _resume(self, state: SavedState) -> None:
+        if state.stage == 2:
+            network = build_network(self.plan.architecture, len(self.data.labels))
+            network.load_state_dict(part(state.tensors, "reference"))
+            self._enter_stage_two(RobustClassifier(network, self.stage.trainer.card, self.seeds))
+        self.stage.trainer.restore(state.tensors, state.step)
+        self.history = [EvalRecord(**entry) for entry in state.history]
+        self.unmeasured = list(state.unmeasured)
+        self.best = state.best
+        self.seconds_before, self.passes_before = state.seconds, self._passes
 
-    @property
-    def _interval(self) -> int:
-        """Of the evaluations, in epochs."""
-        return math.ceil(self.plan.epochs / MAX_EVALUATIONS)
+    def _begin_stage_two(self) -> None:
+        paths = self.results.paths
+        try:
+            classifier = load_classifier(paths.result).with_seeds(self.seeds)
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"Stage one is done, but its classifier cannot be read ({error}). Delete {paths.state} to begin anew."
+            ) from error
+        self._enter_stage_two(classifier)
+        try:
+            # Before the file has a classifier of stage two: a run that is killed must not begin with that one.
+            self._write_state()
+        except OSError as error:
+            raise RunError(
+                f"Stage one is done, but that could not be saved ({error}). Make room, and start it again: it goes on "
+                "from where it was saved last."
+            ) from error
+
+    def _enter_stage_two(self, classifier: RobustClassifier) -> None:
+        self.stage = ContrastiveStage(self.data, self.plan, classifier, self.results.device, self.work)
+        self.best = None
+
+    def _train_stage(self, report: Report) -> None:
+        trainer = self.stage.trainer
+        while True:
+            samples = self._evaluate(report) if self.stage.evaluation_due(self.history) else None
+            if trainer.step or samples is not None:
+                report(self._progress(samples))
+            if trainer.step == trainer.steps:
+                break
+            self.mid_step = True
+            self.unmeasured.append(trainer.advance())
+            self.mid_step = False
+            if not math.isfinite(self.unmeasured[-1][0]):
+                raise DivergedError("The training has diverged: its loss is no number any more. Try a smaller epsilon.")
+            if time.monotonic() - self.saved > SAVE_SECONDS or trainer.step % self.plan.steps_per_epoch == 0:
+                self.save_state()
+
+    def _evaluate(self, report: Report) -> Tensor:
+        """Measure and log the averaged network, and keep it if it is the best; samples of it."""
+        progress = self._progress(evaluating=True)
+        outcome = self.stage.evaluate(self._since_last(), self.history, lambda *_: report(progress))
+        # Of equally good ones the later has learned more.
+        if outcome.score is not None and (self.best is None or outcome.score >= self.best):
+            with logged_if_unwritable("The best classifier so far"):
+                self._save_classifier()
+                self.best = outcome.score
+        self.history.append(outcome.record)
+        self.unmeasured.clear()
+        with logged_if_unwritable("The log"):
+            self.results.log(self.history, outcome.samples)
+        return outcome.samples
+
+    def _since_last(self) -> Unmeasured:
+        if not self.unmeasured:
+            # Before the first step of stage two.
+            return Unmeasured(self.history[-1].loss, self.history[-1].training_robust, self.seconds)
+        loss, training_robust = (sum(values) / len(values) for values in zip(*self.unmeasured, strict=True))
+        return Unmeasured(loss, training_robust, self.seconds)
 
     @property
     def _passes(self) -> int:
         """The work done so far, see `Work`."""
-        return self.trainer.step * self.work.step + len(self.history) * self.work.evaluation
+        step = self.stage.trainer.step
+        second = [record for record in self.history if record.stage == 2]
+        evaluations = (len(self.history) - len(second)) * self.work.evaluation
+        if self.stage.number == 1:
+            return step * self.work.step + evaluations
+        evaluations += len(second) * self.work.contrastive_evaluation
+        return self.plan.steps * self.work.step + step * self.work.contrastive_step + evaluations
+
+    @property
+    def _all_passes(self) -> int:
+        """The work of the whole run."""
+        evaluations = math.ceil(self.plan.epochs / evaluation_interval(self.plan.epochs))
+        passes = self.plan.steps * self.work.step + evaluations * self.work.evaluation + self.work.final
+        if self.plan.contrastive is not None:
+            steps = self.plan.contrastive.steps
+            passes += steps * self.work.contrastive_step
+            passes += len(contrastive_evaluations(steps, self.work)) * self.work.contrastive_evaluation
+        return passes
 
     @property
     def _seconds_left(self) -> float:
-        evaluations = math.ceil(self.plan.epochs / self._interval) - math.ceil(self._evaluated / self._interval)
-        steps = self.plan.steps - self.trainer.step
-        left = steps * self.work.step + evaluations * self.work.evaluation + self.work.final
         done = self._passes - self.passes_before
         # Before the first step of a resumed run, its earlier part is all that is known.
         seconds_per_pass = (self.seconds - self.seconds_before) / done if done else self.seconds / max(self._passes, 1)
-        return seconds_per_pass * left
-
-    def _evaluate(self, report: Report) -> Tensor:
-        """Measure and log the averaged network, and keep it if it is the best; samples of it."""
-        trainer = self.trainer
-        loss, training_robust = (sum(values) / len(values) for values in zip(*self.unmeasured, strict=True))
-        classifier, fast = trainer.classifier(self.seeds), trainer.inference_copy(trainer.averaged_network)
-        progress = self._progress(evaluating=True)
-        attack = self.plan.recipe.attack
-        accuracy = validation_accuracy(fast, self.data, attack, report=lambda *_: report(progress))
-        samples = generate_samples(fast, self.seeds, lambda *_: report(progress))
-        # Of equally good ones the later has learned more.
-        if self.best is None or accuracy.robust >= self.best:
-            with logged_if_unwritable("The best classifier so far"):
-                self._save_classifier(classifier)
-                self.best = accuracy.robust
-        epoch = trainer.step // self.plan.steps_per_epoch
-        entry = EvalRecord(epoch, loss, training_robust, accuracy.clean, accuracy.robust, self.seconds)
-        self.history.append(entry)
-        self.unmeasured.clear()
-        with logged_if_unwritable("The log"):
-            self.results.log(self.history, samples)
-        return samples
+        return seconds_per_pass * (self._all_passes - self._passes)
 
     def _progress(self, samples: Tensor | None = None, evaluating: bool = False) -> Progress:
-        step, plan = self.trainer.step, self.plan
+        plan, step = self.plan, self.stage.trainer.step
+        second = self.stage.number == 2
         return Progress(
-            step=step,
-            steps=plan.steps,
-            epoch=math.ceil(step / plan.steps_per_epoch),
+            step=plan.steps + step if second else step,
+            steps=plan.steps + (plan.contrastive.steps if plan.contrastive else 0),
+            epoch=plan.epochs if second else math.ceil(step / plan.steps_per_epoch),
             epochs=plan.epochs,
             seconds_left=self._seconds_left,
             loss=self.unmeasured[-1][0] if self.unmeasured else self.history[-1].loss,
             latest=self.history[-1] if self.history else None,
             samples=samples,
             evaluating=evaluating,
+            stage=self.stage.number,
+            contrastive_step=step if second else 0,
+            contrastive_steps=plan.contrastive.steps if plan.contrastive else 0,
         )
 
-    def _save_classifier(self, classifier: RobustClassifier) -> None:
-        epoch = self.trainer.step // self.plan.steps_per_epoch
-        self.results.save_unfinished(classifier, epoch, self.seconds)
+    def _save_classifier(self) -> None:
+        trainer = self.stage.trainer
+        if self.stage.number == 1:
+            epoch = trainer.step // self.plan.steps_per_epoch
+            self.results.save_unfinished(trainer.classifier(self.seeds), epoch, self.seconds)
+        elif trainer.step:
+            # Before the first step the file has stage one's best.
+            self.results.save_unfinished(trainer.classifier(self.seeds), self.plan.epochs, self.seconds, trainer.step)
 
     def _write_state(self, finished: bool = False) -> None:
+        trainer = self.stage.trainer
         state = SavedState(
             identity=self.results.identity,
-            step=self.trainer.step,
+            step=trainer.step,
             seconds=self.seconds,
             history=[asdict(entry) for entry in self.history],
             best=self.best,
             unmeasured=self.unmeasured,
             finished=finished,
-            tensors={} if finished else self.trainer.state(),
+            tensors={} if finished else trainer.state(),
+            stage=self.stage.number,
         )
         write_state(self.results.paths.state, state)

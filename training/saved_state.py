@@ -18,6 +18,8 @@ from .paths import RunError, RunExistsError, RunPaths
 ENTRY = "robust_training"
 NEAR_COPIES = "keeps_near_copies"
 """Key of the identity; runs of earlier versions, which do not have it, kept near copies."""
+SAMPLER_VALUES = "sampler"
+"""Key of the identity: the settings that stage two makes its contrastive pictures with."""
 _OLD_KEYS = {
     "pictures": "samples_seen",
     "most_epochs": "max_epochs",
@@ -43,20 +45,23 @@ class SavedState:
     """The state of a run."""
 
     identity: Mapping[str, Any]
-    """Recipe, epochs, the digest of the pictures, and whether near copies were kept; the same: it is the same run."""
+    """Recipe, epochs, the digest of the pictures, whether near copies were kept, and the sampler of stage two.
+
+    The same: it is the same run."""
     step: int
-    """How many steps it has taken."""
+    """How many steps its stage has taken."""
     seconds: float
     """Of work so far."""
     history: list[dict[str, Any]]
     """The evaluations, see `log.EvalRecord`."""
     best: float | None
-    """The robust accuracy of the classifier in the run's file; None before the first evaluation."""
+    """The score of the classifier in the run's file, see `stages.Outcome`; None before the stage's first evaluation."""
     unmeasured: list[tuple[float, float]]
     """Loss and accuracy of the steps since the last evaluation."""
     finished: bool
     tensors: Mapping[str, Tensor]
     """See `Trainer.state`; none if the run has finished."""
+    stage: int = 1
 
 
 def write_state(path: Path, state: SavedState) -> None:
@@ -82,7 +87,7 @@ def read_state(path: Path) -> SavedState | None:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {})[ENTRY])
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        header["identity"] = {NEAR_COPIES: True, **_current_keys(header["identity"])}
+        header["identity"] = _of_this_version(header["identity"])
         return SavedState(**header, tensors=tensors)
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StateError(f"{path} is damaged, or was written by another version of the pack ({error}).") from error
@@ -119,6 +124,13 @@ def keeps_near_copies(paths: RunPaths) -> bool:
         # `find_state` says so.
         return False
     return state is not None and bool(state.identity[NEAR_COPIES])
+
+
+def _of_this_version(identity: dict[str, Any]) -> dict[str, Any]:
+    """An identity with what earlier versions did not have: they kept near copies, and had no stage two."""
+    identity = _current_keys(identity)
+    recipe = {"contrastive": None, **identity["recipe"]}
+    return {NEAR_COPIES: True, SAMPLER_VALUES: None, **identity, "recipe": recipe}
 
 
 def _current_keys(value: Any) -> Any:

@@ -21,11 +21,11 @@ from torchvision.utils import save_image
 
 from robust_synthesis.models import RobustClassifier, load_classifier, save_classifier
 from robust_synthesis.synthesis import TranslateSettings, preset
+from robust_synthesis.training.adversarial import AdversarialTrainer
 from robust_synthesis.training.data import TrainingData, read_data
 from robust_synthesis.training.evaluation import accuracy
 from robust_synthesis.training.recipes import RECIPES, Attack, Recipe
 from robust_synthesis.training.seeds import fit_all_seeds
-from robust_synthesis.training.trainer import Trainer
 
 from ..data import BUILD, as_float
 from ..quality.batches import seeds_of_each_class, translated
@@ -76,10 +76,11 @@ VARIATIONS: Mapping[str, Mapping[str, Any]] = {
 
 def trained(name: str, recipe: Recipe, data: TrainingData) -> tuple[RobustClassifier, float]:
     """A classifier of a recipe and the minutes its training took; it is trained first where that has not been done."""
+    recipe = replace(recipe, contrastive=None)
     digest = hashlib.sha256(f"{recipe} {data.digest}".encode()).hexdigest()[:12]
     path = BUILD / "recipes" / f"{name} {digest}.safetensors"
     if not path.exists():
-        trainer = Trainer(data.train, data.labels, recipe.plan(len(data.train)), torch.device("cpu"))
+        trainer = AdversarialTrainer(data.train, data.labels, recipe.plan(len(data.train)), torch.device("cpu"))
         started = time.perf_counter()
         while trainer.step < trainer.plan.steps:
             trainer.advance()

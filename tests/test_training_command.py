@@ -1,0 +1,77 @@
+"""The command line of training: killed and resumed, and what it says of bad input."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from robust_synthesis.models import load_classifier
+from robust_synthesis.training.saved_state import read_state
+from tests.pictures_to_train_on import make_folder, same_weights
+from tools.paths import ROOT
+
+
+@pytest.fixture
+def comfyui_folder(tmp_path: Path) -> Path:
+    """A folder in which the pack lies where ComfyUI's Manager and `git clone` put it."""
+    nodes = tmp_path / "ComfyUI" / "custom_nodes"
+    nodes.mkdir(parents=True)
+    (nodes / "robust-synthesis").symlink_to(ROOT, target_is_directory=True)
+    return nodes.parent
+
+
+def command(folder: Path, out: Path, *more: str) -> list[str]:
+    program = [sys.executable, "-m", "custom_nodes.robust-synthesis.training", "--data", str(folder), "--out", str(out)]
+    return [*program, "--epochs", "2", *more]
+
+
+def steps_saved(out: Path) -> int:
+    state = read_state(out.with_name(f".{out.name}.resume"))
+    return state.step if state else 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+def test_the_command_resumes_after_it_was_killed(tmp_path: Path, comfyui_folder: Path) -> None:
+    folder, out = make_folder(tmp_path / "data", "red", "green", "blue", each=60), tmp_path / "made" / "colours"
+    process = subprocess.Popen(command(folder, out), cwd=comfyui_folder, stdout=subprocess.DEVNULL)
+    give_up = time.monotonic() + 300
+    while steps_saved(out) == 0 and time.monotonic() < give_up and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    options: dict[str, Any] = {"cwd": comfyui_folder, "text": True, "check": True, "timeout": 300}
+    done = subprocess.run(command(folder, out), capture_output=True, **options)
+    assert "Epoch 2 of 2" in done.stdout
+    assert "Stage two" not in done.stdout
+    made, whole = out.with_suffix(".safetensors"), out.with_name("whole")
+    assert load_classifier(made).labels == ("blue", "green", "red")
+    subprocess.run(command(folder, whole), stdout=subprocess.DEVNULL, **options)
+    assert same_weights(made, whole.with_suffix(".safetensors"))
+    assert "| Data | 'data'; 162 training pictures |" in out.with_suffix(".md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ((), "has one class only"),
+        (("--epsilon", "-1"), "Epsilon is -1"),
+        (("--cutmix-prob", "50"), "--cutmix-prob 50.0: it must be from 0 to 1"),
+        (("--cut-mix", "50"), "--cutmix-prob 50.0: it must be from 0 to 1"),
+    ],
+)
+def test_the_command_names_what_is_wrong(
+    tmp_path: Path, comfyui_folder: Path, options: tuple[str, ...], words: str
+) -> None:
+    folder = make_folder(tmp_path / "data", "red")
+    wrong = command(folder, tmp_path / "x", *options)
+    result = subprocess.run(wrong, cwd=comfyui_folder, capture_output=True, text=True, check=False)
+    assert result.returncode
+    assert words in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list(tmp_path.glob("x*"))

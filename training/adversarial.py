@@ -1,0 +1,111 @@
+"""Stage one: adversarial training, a step at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.transforms import v2
+
+from ..models import ClassifierCard, bundled_classifiers, load_classifier
+from ..models.architectures import build_network
+from ..models.network import ClassifierNetwork
+from .attack import pgd_attack
+from .data import Pictures
+from .randomness import seeded
+from .recipes import FULL_WIDTH_STAGES, Attack, Recipe, TrainingPlan
+from .trainer import SEED_STRIDE, Optimization, Trainer
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PRETRAINED_PREFIXES = ("conv1.", "bn1.", *(f"layer{stage}." for stage in range(1, FULL_WIDTH_STAGES + 1)))
+"""Prefixes of the pretrained layers."""
+
+
+class AdversarialTrainer(Trainer):
+    """Adversarial training (Madry et al., arXiv 1706.06083) of one network on pictures in memory."""
+
+    def __init__(self, pictures: Pictures, labels: tuple[str, ...], plan: TrainingPlan, device: torch.device) -> None:
+        """Build the network.
+
+        Args:
+            pictures: to train on.
+            labels: the names of their classes.
+            plan: for so many pictures.
+            device: that computes.
+        """
+        self.pictures, self.plan = pictures, plan
+        recipe = plan.recipe
+        card = ClassifierCard("", plan.architecture, labels, recipe.input_size, IMAGENET_MEAN, IMAGENET_STD)
+        optimization = Optimization(
+            steps=plan.steps,
+            learning_rate=plan.learning_rate,
+            warmup=recipe.warmup,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+            max_grad_norm=recipe.max_grad_norm,
+            ema_decay=recipe.ema_decay,
+        )
+        super().__init__(_initial_network(plan, len(labels), device), card, optimization, device)
+        self.augment = augmentation(recipe)
+        self.cutmix = v2.CutMix(num_classes=len(labels))
+
+    def advance(self) -> tuple[float, float]:
+        """Take the next step; the loss, and the accuracy on the adversarial pictures of its batch."""
+        with seeded(self.plan.recipe.seed * SEED_STRIDE + self.step, self.device):
+            images, targets = self._batch()
+            images = pgd_attack(self.inference_copy(self.network), images, targets, self._attack())
+        self.network.train()
+        logits = self.logits(images)
+        loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.plan.recipe.label_smoothing)
+        self.update(loss)
+        return float(loss.detach()), float((logits.argmax(1) == targets.argmax(1)).float().mean())
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """Augmented images `[B, 3, S, S]` in [0, 1] and class probabilities `[B, classes]`."""
+        rows = shuffled_rows(len(self.pictures), self.plan.batch_size, self.step, self.plan.recipe.seed)
+        batch = self.pictures[rows]
+        classes = batch.classes.to(self.device)
+        images = torch.stack([self.augment(image) for image in batch.images]).to(self.device).float() / 255
+        if torch.rand(()) < self.plan.cutmix_prob:
+            images, targets = self.cutmix(images, classes)
+            return images, targets
+        return images, F.one_hot(classes, len(self.card.labels)).float()
+
+    def _attack(self) -> Attack:
+        """The recipe's, with epsilon rising during the warm-up."""
+        recipe = self.plan.recipe
+        ramp = min(1.0, (self.step + 1) / (self.plan.steps * recipe.warmup)) if recipe.warmup else 1.0
+        return replace(recipe.attack, epsilon=recipe.attack.epsilon * ramp)
+
+
+def shuffled_rows(count: int, batch_size: int, step: int, seed: int) -> Tensor:
+    """The batch of a step, by the indices of its pictures: a part of its epoch's permutation of `count`."""
+    epoch, index = divmod(step, count // batch_size)
+    generator = torch.Generator().manual_seed(seed + epoch)
+    start = index * batch_size
+    return torch.randperm(count, generator=generator)[start : start + batch_size]
+
+
+def _initial_network(plan: TrainingPlan, classes: int, device: torch.device) -> ClassifierNetwork:
+    with seeded(plan.recipe.seed, device):
+        network = build_network(plan.architecture, classes)
+    if plan.pretrained:
+        weights = load_classifier(bundled_classifiers()[plan.pretrained]).network.state_dict()
+        first = {name: tensor for name, tensor in weights.items() if name.startswith(PRETRAINED_PREFIXES)}
+        network.load_state_dict(first, strict=False)
+    return network
+
+
+def augmentation(recipe: Recipe) -> v2.Transform:
+    """Random flips, crops and colours of pictures `[3, S, S]`."""
+    side = recipe.input_size
+    transforms: list[nn.Module] = [v2.RandomHorizontalFlip()]
+    if recipe.crop_padding:
+        transforms.append(v2.RandomCrop(side, padding=recipe.crop_padding, padding_mode="reflect"))
+    if recipe.min_crop_scale < 1:
+        transforms.append(v2.RandomResizedCrop(side, (recipe.min_crop_scale, 1.0), (0.85, 1.18)))
+    if recipe.color_jitter:
+        transforms.append(v2.ColorJitter(recipe.color_jitter, recipe.color_jitter, recipe.color_jitter))
+    return v2.Compose(transforms)
