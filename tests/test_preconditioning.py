@@ -115,7 +115,7 @@ def test_a_class_has_the_covariance_of_its_pictures() -> None:
 
 def test_a_covariance_is_computed_only_where_it_is_used(canvas: RobustClassifier) -> None:
     weights = Mix.single(3).vector(len(canvas.labels))[None]
-    plain = preset(TranslateSettings, "generate").settings
+    plain = preset(TranslateSettings, "generate").settings.with_values(decorrelation=0.0)
     assert target_covariance(canvas, weights, plain.with_values(decay_power=1.0).ascent) is None
     found = target_covariance(canvas, weights, plain.with_values(decorrelation=0.5).ascent)
     assert canvas.seeds is not None
@@ -162,7 +162,8 @@ def test_constraint_mask_and_independence_hold(
 def test_pictures_still_show_the_class_and_are_less_colourful(canvas: RobustClassifier, size: tuple[int, int]) -> None:
     mix = Mix.single(canvas.labels.index("church"))
     start = torch.full((1, 3, *size), 0.5)
-    plain = preset(TranslateSettings, "generate").settings.with_values(detail_steps=2)
+    usual = preset(TranslateSettings, "generate").settings
+    plain = usual.with_values(detail_steps=2, decorrelation=0.0, decay_power=0.0)
     natural = plain.with_values(decorrelation=0.5)
     assert natural.values()["decorrelation"] == 0.5
     images = [translate(canvas, start, mix, settings, [0]) for settings in (plain, natural)]
