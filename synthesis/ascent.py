@@ -107,6 +107,7 @@ def ascend(
     """
     start = start.detach()
     free = start if initial is None else initial.detach()
+    precondition = settings.preconditioning.for_images(start, covariance)
     best, best_loss = start, torch.full((len(start),), torch.inf, device=start.device, dtype=start.dtype)
     for step in steps or range(settings.steps):
         images = composite(start, free, mask)
@@ -117,7 +118,7 @@ def ascend(
             callback(step, losses, images.detach)
         if mask is not None:
             gradient = gradient * mask
-        gradient = settings.preconditioning(gradient, covariance)
+        gradient = precondition(gradient)
         if mask is not None and settings.preconditioning.decay_power > 0:
             # Lower frequencies reach beyond the mask, and the step's length counts only what is inside.
             gradient = gradient * mask

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -39,22 +40,29 @@ class Preconditioning:
             if not 0 <= value <= 2:
                 raise ValueError(f"{name} is {value}; it must be from 0 to 2.")
 
-    def __call__(self, gradient: Tensor, covariance: Tensor | None = None) -> Tensor:
-        """Precondition a gradient.
+    def for_images(self, images: Tensor, covariance: Tensor | None = None) -> Callable[[Tensor], Tensor]:
+        """What brings the gradients of images into the metric; prepared once, because an ascent has many steps.
 
         Args:
-            gradient: `[B, 3, H, W]`.
+            images: `[B, 3, H, W]`; only shape, precision and device count.
             covariance: of the channels, `[B, 3, 3]` or `[1, 3, 3]`; None: that of photographs.
 
         Returns:
-            `[B, 3, H, W]`, of no particular length.
+            A function from gradients `[B, 3, H, W]` to the same, of no particular length.
         """
+        colours = spectrum = None
         if self.decorrelation > 0:
             power = _matrix_power(photo_covariance() if covariance is None else covariance, self.decorrelation)
-            gradient = torch.einsum("bcd,bdhw->bchw", power.to(gradient).expand(len(gradient), 3, 3), gradient)
+            colours = power.to(images).expand(len(images), 3, 3)
         if self.decay_power > 0:
-            gradient = _decayed(gradient, self.decay_power, self.side)
-        return gradient
+            spectrum = _decay(images, self.side) ** self.decay_power
+
+        def precondition(gradient: Tensor) -> Tensor:
+            if colours is not None:
+                gradient = torch.einsum("bcd,bdhw->bchw", colours, gradient)
+            return gradient if spectrum is None else _filtered(gradient, spectrum)
+
+        return precondition
 
 
 def photo_covariance() -> Tensor:
@@ -93,16 +101,20 @@ def _matrix_power(covariance: Tensor, exponent: float) -> Tensor:
     return power
 
 
-def _decayed(gradient: Tensor, power: float, side: int) -> Tensor:
-    height, width = gradient.shape[2:]
+def _decay(images: Tensor, side: int) -> Tensor:
+    """How much of each frequency is left at a power of 1, for `rfft2` of images beside their mirror images."""
+    height, width = images.shape[2:]
     # The same wavelength counts the same in both directions, in a picture that is not square as well.
     across = side or math.sqrt(height * width)
+    vertical = torch.fft.fftfreq(2 * height, 1 / across, device=images.device)[:, None]
+    horizontal = torch.fft.rfftfreq(2 * width, 1 / across, device=images.device)
+    return LOWEST_FREQUENCY / (vertical.square() + horizontal.square()).sqrt().clamp(min=LOWEST_FREQUENCY)
+
+
+def _filtered(gradient: Tensor, spectrum: Tensor) -> Tensor:
+    height, width = gradient.shape[2:]
     # A picture beside its mirror image has no edge at its border, which would have all frequencies.
     mirrored = torch.cat([gradient, gradient.flip(3)], 3)
     mirrored = torch.cat([mirrored, mirrored.flip(2)], 2)
-    vertical = torch.fft.fftfreq(2 * height, 1 / across, device=gradient.device)[:, None]
-    horizontal = torch.fft.rfftfreq(2 * width, 1 / across, device=gradient.device)
-    frequency = (vertical.square() + horizontal.square()).sqrt().clamp(min=LOWEST_FREQUENCY)
-    spectrum = torch.fft.rfft2(mirrored) * (LOWEST_FREQUENCY / frequency) ** power
-    decayed: Tensor = torch.fft.irfft2(spectrum, s=mirrored.shape[2:])[:, :, :height, :width]
-    return decayed
+    filtered: Tensor = torch.fft.irfft2(torch.fft.rfft2(mirrored) * spectrum, s=mirrored.shape[2:])
+    return filtered[:, :, :height, :width]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -43,23 +42,29 @@ def noise(*shape: int, seed: int = 0) -> Tensor:
 
 def test_without_exponents_the_gradient_is_the_plain_one() -> None:
     gradient = noise(2, 3, 8, 10)
-    assert Preconditioning()(gradient) is gradient
+    assert Preconditioning().for_images(gradient)(gradient) is gradient
 
 
 def test_colours_are_multiplied_by_a_power_of_their_covariance() -> None:
     gradient = noise(2, 3, 8, 10)
     covariance = torch.tensor([[4.0, 2.0, 1.0], [2.0, 3.0, 1.0], [1.0, 1.0, 2.0]])[None]
-    whole, half = (Preconditioning(decorrelation=power)(gradient, covariance) for power in (1.0, 0.5))
+    whole, half = (
+        Preconditioning(decorrelation=power).for_images(gradient, covariance)(gradient) for power in (1.0, 0.5)
+    )
     largest = torch.linalg.eigvalsh(covariance)[0, -1]
     expected = torch.einsum("cd,bdhw->bchw", covariance[0] / largest, gradient)
     torch.testing.assert_close(whole, expected, atol=1e-5, rtol=1e-4)
     # Half of the way twice is the whole way.
-    torch.testing.assert_close(Preconditioning(decorrelation=0.5)(half, covariance), expected, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(
+        Preconditioning(decorrelation=0.5).for_images(half, covariance)(half), expected, atol=1e-5, rtol=1e-4
+    )
 
 
 def test_in_photographs_brightness_varies_most() -> None:
     colours = torch.tensor([[1.0, 1, 1], [1, -2, 1]]).view(2, 3, 1, 1).expand(2, 3, 4, 4)
-    light, magenta = Preconditioning(decorrelation=0.5)(colours).flatten(1).norm(dim=1) / colours.flatten(1).norm(dim=1)
+    light, magenta = Preconditioning(decorrelation=0.5).for_images(colours)(colours).flatten(1).norm(
+        dim=1
+    ) / colours.flatten(1).norm(dim=1)
     assert light > 3 * magenta
 
 
@@ -71,11 +76,10 @@ def test_a_frequency_falls_by_its_power_and_low_ones_stay(power: float) -> None:
         # Half a cosine has the same slope on both sides of a mirror at the border.
         return torch.cos(torch.pi * 2 * cycles * x).expand(1, 3, 64, 64)
 
-    precondition = Preconditioning(decay_power=power)
+    whole, tiles = (Preconditioning(decay_power=power, side=side).for_images(wave(1)) for side in (0, 16))
     for cycles, share in ((1, 1.0), (3, 1.0), (6, 0.5**power), (24, 0.125**power)):
-        torch.testing.assert_close(precondition(wave(cycles)), share * wave(cycles), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(whole(wave(cycles)), share * wave(cycles), atol=1e-5, rtol=1e-4)
     # What the network sees at once counts, not the size of the picture.
-    tiles = replace(precondition, side=16)
     torch.testing.assert_close(tiles(wave(12)), wave(12), atol=1e-5, rtol=1e-4)
     torch.testing.assert_close(tiles(wave(24)), 0.5**power * wave(24), atol=1e-5, rtol=1e-4)
 
@@ -85,7 +89,8 @@ def test_a_wavelength_counts_the_same_in_both_directions_of_a_picture_that_is_no
     lying = torch.cos(torch.pi * 2 * (torch.arange(24) + 0.5) / 8)[:, None].expand(1, 3, 24, 96)
     standing = torch.cos(torch.pi * 2 * (torch.arange(96) + 0.5) / 8).expand(1, 3, 24, 96)
     for stripes in (lying, standing):
-        torch.testing.assert_close(Preconditioning(decay_power=1.0)(stripes), 0.5 * stripes, atol=1e-5, rtol=1e-4)
+        precondition = Preconditioning(decay_power=1.0).for_images(stripes)
+        torch.testing.assert_close(precondition(stripes), 0.5 * stripes, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(96, 96), (192, 288)])
