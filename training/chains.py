@@ -13,8 +13,8 @@ from ..models import ClassSeeds, RobustClassifier
 from ..synthesis import Mix, TranslateSettings
 from ..synthesis.ascent import ascend
 from ..synthesis.objectives import class_loss
-from ..synthesis.preconditioning import class_covariance
 from ..synthesis.seeds import class_seeds, photo_noise
+from ..synthesis.tasks.classify import target_covariance
 from .pictures import Pictures
 from .recipes import CHAIN_STEPS
 
@@ -70,7 +70,7 @@ class Chains:
                 self.images[rows].to(device),
                 class_loss(classifier, weights, self.settings.objective),
                 self.ascent,
-                covariance=class_covariance(self.seeds, weights),
+                covariance=target_covariance(classifier.with_seeds(self.seeds), weights, self.ascent),
                 steps=range(taken, taken + steps),
             )
             self.images[rows] = images.cpu()

@@ -52,9 +52,9 @@ def train(
     """Train a classifier, or resume the run of the same pictures and recipe with the same paths.
 
     The best classifier so far is always at `paths.result`: in stage one the most robust on the validation pictures, in
-    stage two the one that paints closest to the training pictures. An
-    exception from `report` or the keyboard stops the run, and its state is saved; a killed run resumes from at most a
-    minute earlier. On a CPU the result is the same to the bit.
+    stage two the one that paints closest to the training pictures. An exception from `report` or the keyboard stops the
+    run, and its state is saved; a killed run resumes from at most a minute earlier. On a CPU the result is the same to
+    the bit.
 
     Args:
         data: see `data.read_data`.
