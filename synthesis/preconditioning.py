@@ -108,7 +108,9 @@ def _decay(images: Tensor, side: int) -> Tensor:
     across = side or math.sqrt(height * width)
     vertical = torch.fft.fftfreq(2 * height, 1 / across, device=images.device)[:, None]
     horizontal = torch.fft.rfftfreq(2 * width, 1 / across, device=images.device)
-    return LOWEST_FREQUENCY / (vertical.square() + horizontal.square()).sqrt().clamp(min=LOWEST_FREQUENCY)
+    frequency = (vertical.square() + horizontal.square()).sqrt().clamp(min=LOWEST_FREQUENCY)
+    share: Tensor = LOWEST_FREQUENCY / frequency
+    return share
 
 
 def _filtered(gradient: Tensor, spectrum: Tensor) -> Tensor:
