@@ -28,7 +28,8 @@ INFO = CardInfo("Scenes", "drawn by the tests", "MIT")
 
 def of_an_earlier_version(state: SavedState) -> dict[str, Any]:
     """The identity of a run as versions wrote it that kept near copies and had no stage two."""
-    recipe = {key: value for key, value in state.identity["recipe"].items() if key != "contrastive"}
+    later = ("contrastive", "fine_tune")
+    recipe = {key: value for key, value in state.identity["recipe"].items() if key not in later}
     return {"recipe": recipe, "epochs": state.identity["epochs"], "data": state.identity["data"]}
 
 

@@ -20,10 +20,11 @@ from robust_synthesis.training import (
     TrainingData,
     read_data,
 )
+from robust_synthesis.training import evaluation as evaluation_module
 from robust_synthesis.training.adversarial import AdversarialTrainer
 from robust_synthesis.training.attack import pgd_attack
 from robust_synthesis.training.data import Pictures
-from robust_synthesis.training.evaluation import accuracy
+from robust_synthesis.training.evaluation import accuracy, evaluate
 from tests.pictures_to_train_on import TINY, make_folder
 
 CPU = torch.device("cpu")
@@ -124,6 +125,13 @@ def test_few_pictures_start_from_a_bundled_classifier_without_cutmix(data: Train
     assert not {"layer4.0.conv1.weight", "fc.weight"} & same
 
 
+def test_a_classifier_is_fine_tuned_whatever_the_number_of_pictures(data: TrainingData) -> None:
+    recipe = replace(RECIPES["quick"], fine_tune="canvas", input_size=TINY.input_size)
+    ours = AdversarialTrainer(data.train, data.labels, recipe.plan(len(data.train), epochs=1), CPU).network.state_dict()
+    canvas = load_classifier(bundled_classifiers()["canvas"]).network.state_dict()
+    assert [name for name, tensor in canvas.items() if not torch.equal(tensor, ours[name])] == ["fc.weight", "fc.bias"]
+
+
 def test_mixed_pictures_are_learned(data: TrainingData) -> None:
     """Of a mixed picture the loss stays higher, and still falls."""
     losses = []
@@ -157,3 +165,24 @@ def test_a_misclassified_picture_is_not_robust(tiny: RobustClassifier) -> None:
     predicted = tiny(images.float() / 255).argmax(1)
     found = accuracy(tiny, Pictures(images, (predicted + 1) % 3), Attack("l2", 0.1, 1, 1.0))
     assert (found.clean, found.robust) == (0, 0)
+
+
+def test_the_final_figures_fall_with_epsilon_and_are_of_so_many_pictures_at_most(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = AdversarialTrainer(data.train, data.labels, TINY.plan(len(data.train), epochs=20), CPU)
+    for _ in range(trainer.steps):
+        trainer.advance()
+    tested, seen = replace(data, test=data.train), []
+    attack = replace(TINY.attack, epsilon=3.0)
+    monkeypatch.setattr(evaluation_module, "FINAL_PICTURES", 20)
+    found = evaluate(trainer.classifier(), tested, attack, report=lambda *counts: seen.append(counts))
+    assert found.measured_on == f"20 of the {len(data.train)} pictures of the test split"
+    assert seen[0] == (20, 20)
+    assert found.clean_accuracy > 0.8
+    shares = list(found.robust_accuracies.values())
+    assert found.clean_accuracy >= shares[0] >= shares[1] >= shares[2]
+    assert shares[2] < found.clean_accuracy
+    assert found.robust_accuracy == found.robust_accuracies["3"]
+    # What 1.5 deceives is not attacked with 3 again.
+    assert seen[1][1] == 20 * shares[0]

@@ -170,13 +170,18 @@ def test_a_card_names_the_terms_of_the_pretrained_layers(finished: tuple[RunPath
     write_card(classifier, card)
     assert "first stages initialised from `canvas`" in card.read_text("utf-8")
     assert "terms of their pictures, and those of `canvas`" in card.read_text("utf-8")
+    fine_tuned = replace(record(paths.result), fine_tuned="canvas").to_dict()
+    classifier.card = replace(classifier.card, training=fine_tuned)
+    write_card(classifier, card)
+    assert "fine-tuned from `canvas`, with a new last layer" in card.read_text("utf-8")
+    assert "terms of their pictures, and those of `canvas`" in card.read_text("utf-8")
 
 
 @pytest.mark.parametrize("path", bundled_classifiers().values(), ids=bundled_classifiers())
 def test_a_training_record_is_read_and_written_back(path: Path) -> None:
     card = load_classifier(path).card
-    # The bundled ones were trained before it was kept what was left out.
-    assert record(path).to_dict() == {**card.training, "left_out": ""}
+    # Some were trained before it was kept what was left out, and what was fine-tuned.
+    assert record(path).to_dict() == {"left_out": "", "fine_tuned": "", **card.training}
     assert record(path).cutmix_prob == card.training["cut_mix"]
     with pytest.raises(ValueError, match="not of a run of this pack"):
         TrainingRecord.from_dict({"data": "ImageNet", "epsilon": 3.0, "clean_accuracy": 0.5})

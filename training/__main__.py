@@ -26,6 +26,7 @@ from . import (
     RunPaths,
     TrainingRecord,
     keeps_near_copies,
+    layers_to_fine_tune,
     read_data,
     train,
 )
@@ -39,6 +40,9 @@ def main() -> int:
     stop = Stop()
     try:
         recipe = _recipe(arguments)
+        if recipe.fine_tune:
+            # What is wrong with it is said before the pictures are read.
+            layers_to_fine_tune(recipe)
         device = usable_device(arguments.device or fastest_device())
         # The extension is appended, because a name may have a dot.
         out: Path = arguments.out or Path(arguments.data.stem)
@@ -88,6 +92,16 @@ def _parse() -> argparse.Namespace:
         help="probability that a batch is mixed by CutMix, instead of the recipe's",
     )
     parser.add_argument(
+        "--fine-tune",
+        default="",
+        metavar="CLASSIFIER",
+        help="begin with every layer but the last of a bundled classifier, by name, or of a file",
+    )
+    parser.add_argument("--batch-size", type=int, metavar="N", help="instead of the recipe's")
+    parser.add_argument(
+        "--learning-rate", type=float, metavar="R", help="the peak for a batch of 128, instead of the recipe's"
+    )
+    parser.add_argument(
         "--stage-two", action="store_true", help="then train it against its own pictures (dual adversarial training)"
     )
     parser.add_argument("--title", help="for the model card (default: the name)")
@@ -97,6 +111,10 @@ def _parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.epochs is not None and arguments.epochs < 1:
         parser.error(f"--epochs {arguments.epochs}: it must be 1 or more")
+    if arguments.batch_size is not None and arguments.batch_size < 2:
+        parser.error(f"--batch-size {arguments.batch_size}: it must be 2 or more")
+    if arguments.learning_rate is not None and not arguments.learning_rate > 0:
+        parser.error(f"--learning-rate {arguments.learning_rate}: it must be above 0")
     if arguments.cutmix_prob is not None and not 0 <= arguments.cutmix_prob <= 1:
         parser.error(f"--cutmix-prob {arguments.cutmix_prob}: it must be from 0 to 1")
     return arguments
@@ -108,6 +126,11 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
         recipe = replace(recipe, attack=replace(recipe.attack, epsilon=arguments.epsilon))
     if arguments.cutmix_prob is not None:
         recipe = replace(recipe, cutmix_prob=arguments.cutmix_prob, small_data_cutmix_prob=arguments.cutmix_prob)
+    if arguments.batch_size is not None:
+        recipe = replace(recipe, batch_size=arguments.batch_size)
+    if arguments.learning_rate is not None:
+        recipe = replace(recipe, learning_rate=arguments.learning_rate)
+    recipe = replace(recipe, fine_tune=arguments.fine_tune)
     return replace(recipe, contrastive=Contrastive()) if arguments.stage_two else recipe
 
 

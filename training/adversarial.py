@@ -14,6 +14,7 @@ from ..models.architectures import build_network
 from ..models.network import ClassifierNetwork
 from .attack import pgd_attack
 from .data import Pictures
+from .fine_tuning import layers_to_fine_tune
 from .randomness import seeded
 from .recipes import FULL_WIDTH_STAGES, Attack, Recipe, TrainingPlan
 from .trainer import SEED_STRIDE, Optimization, Trainer
@@ -91,7 +92,9 @@ def shuffled_rows(count: int, batch_size: int, step: int, seed: int) -> Tensor:
 def _initial_network(plan: TrainingPlan, classes: int, device: torch.device) -> ClassifierNetwork:
     with seeded(plan.recipe.seed, device):
         network = build_network(plan.architecture, classes)
-    if plan.pretrained:
+    if plan.recipe.fine_tune:
+        network.load_state_dict(layers_to_fine_tune(plan.recipe), strict=False)
+    elif plan.pretrained:
         weights = load_classifier(bundled_classifiers()[plan.pretrained]).network.state_dict()
         first = {name: tensor for name, tensor in weights.items() if name.startswith(PRETRAINED_PREFIXES)}
         network.load_state_dict(first, strict=False)

@@ -36,6 +36,8 @@ def write_card(classifier: RobustClassifier, path: Path) -> None:
     network = ", ".join(f"{key} {value}" for key, value in card.architecture.items() if key != "name")
     robust = "; ".join(f"{accuracy:.1%} at {epsilon}" for epsilon, accuracy in evaluation.robust_accuracies.items())
     start = f"; first stages initialised from `{record.pretrained}`" if record.pretrained else ""
+    if record.fine_tuned:
+        start = f"; fine-tuned from `{record.fine_tuned}`, with a new last layer"
     cutmix = f", CutMix in {record.cutmix_prob:.0%} of batches" if record.cutmix_prob else ""
     stage_two = ""
     if record.contrastive_step:
@@ -62,7 +64,8 @@ def write_card(classifier: RobustClassifier, path: Path) -> None:
         rows["Pictures not used"] = record.left_out.replace("\n", " ").replace("|", "\\|")
     lines = [f"# {card.title}", "", f"`{path.with_suffix('.safetensors').name}`", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in rows.items()]
-    start_terms = f", and those of `{record.pretrained}`" if record.pretrained else ""
+    before = record.fine_tuned or record.pretrained
+    start_terms = f", and those of `{before}`" if before else ""
     lines += [
         "",
         f"The weights carry the terms of their pictures{start_terms}. The classifier knows only these classes and "

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..synthesis import TranslateSettings
 from ..synthesis.presets import preset
 from .data import TrainingData
-from .evaluation import FINAL_EPSILONS, FINAL_RESTARTS, FINAL_STEPS, VALIDATION_STEPS
+from .evaluation import FINAL_EPSILONS, FINAL_PICTURES, FINAL_RESTARTS, FINAL_STEPS, VALIDATION_STEPS
 from .log import EvalRecord
 from .recipes import TrainingPlan
 from .samples import JUDGED_PICTURES, MAX_SAMPLES, SAMPLER, judged_per_class, samples_per_class
@@ -85,7 +85,7 @@ class Work:
             evaluation=len(data.validation) * VALIDATION_STEPS + samples,
             contrastive_step=0 if plan.contrastive is None else plan.contrastive.passes,
             contrastive_evaluation=len(data.validation) * VALIDATION_STEPS + judged,
-            final=len(data.test or data.validation) * final,
+            final=min(len(data.test or data.validation), FINAL_PICTURES) * final,
         )
 
 

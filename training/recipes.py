@@ -122,6 +122,9 @@ class Recipe:
     pretrained: str = ""
     """The bundled classifier that gives the first stages of a network for fewer than `SMALL_DATA` pictures; empty:
     random weights. Robust features transfer well (Salman et al., arXiv 2007.08489)."""
+    fine_tune: str = ""
+    """The classifier that gives every layer but the last, whatever the number of pictures: the name of a bundled one,
+    or the path of a file. Its network is the recipe's. Empty: see `pretrained`."""
     contrastive: Contrastive | None = None
     """Stage two; None: only stage one."""
 
@@ -132,7 +135,7 @@ class Recipe:
             count: training pictures, 1 or more.
             epochs: instead of the recipe's.
         """
-        small = count < SMALL_DATA
+        small = count < SMALL_DATA and not self.fine_tune
         widths = list(self.architecture["widths"])
         if small:
             # Half the width in the last stages: a wider network overfits.

@@ -40,6 +40,8 @@ class TrainingRecord:
     cutmix_prob: float = 0.0
     pretrained: str = ""
     """The bundled classifier that gave the first stages; empty: random weights."""
+    fine_tuned: str = ""
+    """The classifier that gave every layer but the last, by the name of its file."""
     data: str
     """Where the pictures are from, and on what terms."""
     minutes: float

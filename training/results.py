@@ -6,6 +6,7 @@ import contextlib
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -77,6 +78,7 @@ class Results:
             pictures=self.plan.pictures,
             cutmix_prob=self.plan.cutmix_prob,
             pretrained=self.plan.pretrained,
+            fine_tuned=Path(self.plan.recipe.fine_tune).stem,
             data=self.info.data,
             minutes=round(seconds / 60, 1),
             device=_device_name(self.device),

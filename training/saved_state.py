@@ -127,9 +127,12 @@ def keeps_near_copies(paths: RunPaths) -> bool:
 
 
 def _of_this_version(identity: dict[str, Any]) -> dict[str, Any]:
-    """An identity with what earlier versions did not have: they kept near copies, and had no stage two."""
+    """An identity with what earlier versions did not have.
+
+    They kept near copies, had no stage two, and fine-tuned nothing.
+    """
     identity = _current_keys(identity)
-    recipe = {"contrastive": None, **identity["recipe"]}
+    recipe = {"contrastive": None, "fine_tune": "", **identity["recipe"]}
     return {NEAR_COPIES: True, SAMPLER_VALUES: None, **identity, "recipe": recipe}
 
 
