@@ -181,7 +181,7 @@ def test_a_card_names_the_terms_of_the_pretrained_layers(finished: tuple[RunPath
 def test_a_training_record_is_read_and_written_back(path: Path) -> None:
     card = load_classifier(path).card
     # Some were trained before it was kept what was left out, and what was fine-tuned.
-    assert record(path).to_dict() == {"left_out": "", "fine_tuned": "", **card.training}
+    assert record(path).to_dict() == {"left_out": "", "fine_tuned": "", "command": "", **card.training}
     assert record(path).cutmix_prob == card.training["cut_mix"]
     with pytest.raises(ValueError, match="not of a run of this pack"):
         TrainingRecord.from_dict({"data": "ImageNet", "epsilon": 3.0, "clean_accuracy": 0.5})

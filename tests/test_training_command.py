@@ -53,7 +53,9 @@ def test_the_command_resumes_after_it_was_killed(tmp_path: Path, comfyui_folder:
     assert load_classifier(made).labels == ("blue", "green", "red")
     subprocess.run(command(folder, whole), stdout=subprocess.DEVNULL, **options)
     assert same_weights(made, whole.with_suffix(".safetensors"))
-    assert "| Data | 'data'; 162 training pictures |" in out.with_suffix(".md").read_text("utf-8")
+    card = out.with_suffix(".md").read_text("utf-8")
+    assert "| Data | 'data'; 162 training pictures |" in card
+    assert "| Command | `python -m robust_synthesis.training --data data --recipe quick --epochs 2` |" in card
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ Where the pack is installed as a package: `python -m robust_synthesis.training`.
 from __future__ import annotations
 
 import argparse
+import shlex
 import signal
 import sys
 import time
@@ -48,7 +49,8 @@ def main() -> int:
         out: Path = arguments.out or Path(arguments.data.stem)
         name = out.name.removesuffix(".safetensors")
         paths = RunPaths(out.with_name(f"{name}.safetensors"), out.with_name(f"{name}-training"))
-        info = CardInfo(arguments.title or name, arguments.about_data or f"'{arguments.data.name}'", arguments.licence)
+        about = arguments.about_data or f"'{arguments.data.name}'"
+        info = CardInfo(arguments.title or name, about, arguments.licence, _command(arguments))
         near = keeps_near_copies(paths)
         data = read_data(arguments.data, recipe.input_size, _ReadingReporter(stop), near)
         counts = f"{len(data.train)} training and {len(data.validation)} validation pictures"
@@ -132,6 +134,20 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
         recipe = replace(recipe, learning_rate=arguments.learning_rate)
     recipe = replace(recipe, fine_tune=arguments.fine_tune)
     return replace(recipe, contrastive=Contrastive()) if arguments.stage_two else recipe
+
+
+def _command(arguments: argparse.Namespace) -> str:
+    """What decides the classifier, as a command; files by their names alone."""
+    words = ["python", "-m", "robust_synthesis.training", "--data", arguments.data.name, "--recipe", arguments.recipe]
+    if arguments.fine_tune:
+        words += ["--fine-tune", Path(arguments.fine_tune).name]
+    for option in ("epochs", "epsilon", "batch_size", "learning_rate", "cutmix_prob"):
+        value = getattr(arguments, option)
+        if value is not None:
+            words += [f"--{option.replace('_', '-')}", f"{value:g}"]
+    if arguments.stage_two:
+        words.append("--stage-two")
+    return shlex.join(words)
 
 
 def fastest_device() -> str:

@@ -18,6 +18,8 @@ class CardInfo:
     """Where the pictures are from, and on what terms."""
     licence: str = ""
     """Of the weights."""
+    command: str = ""
+    """That trains it again; empty: it was not trained from the command line."""
 
 
 def write_card(classifier: RobustClassifier, path: Path) -> None:
@@ -59,6 +61,8 @@ def write_card(classifier: RobustClassifier, path: Path) -> None:
         "Data": f"{record.data}; {record.pictures} training pictures",
         "Licence": card.licence or "not stated",
     }
+    if record.command:
+        rows["Command"] = f"`{record.command}`"
     if record.left_out:
         # A line break or a bar ends a cell.
         rows["Pictures not used"] = record.left_out.replace("\n", " ").replace("|", "\\|")

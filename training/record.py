@@ -44,6 +44,8 @@ class TrainingRecord:
     """The classifier that gave every layer but the last, by the name of its file."""
     data: str
     """Where the pictures are from, and on what terms."""
+    command: str = ""
+    """That trains it again; empty: it was not trained from the command line."""
     minutes: float
     device: str
     epoch: int

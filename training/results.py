@@ -80,6 +80,7 @@ class Results:
             pretrained=self.plan.pretrained,
             fine_tuned=Path(self.plan.recipe.fine_tune).stem,
             data=self.info.data,
+            command=self.info.command,
             minutes=round(seconds / 60, 1),
             device=_device_name(self.device),
             epoch=epoch,
