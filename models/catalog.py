@@ -81,7 +81,7 @@ class Choice:
 
 
 def bundled_classifiers() -> dict[str, Path]:
-    """Find the classifiers that ship with the pack, by name (`canvas`, `seasons`, `styles`)."""
+    """Find the classifiers that ship with the pack, by name (`canvas`, `painters`, `seasons`)."""
     return {path.stem: path for path in sorted(BUNDLED.glob(f"*{EXTENSION}"))}
 
 

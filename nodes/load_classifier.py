@@ -26,15 +26,15 @@ class RobustLoadClassifier(io.ComfyNode):
                 "imagenet",
                 "resnet50",
                 "canvas",
+                "painters",
                 "seasons",
-                "styles",
             ],
             inputs=[
                 io.Combo.Input(
                     "classifier",
                     options=list(classifier_choices()),
-                    tooltip="canvas: ten things and six scenes. seasons: summer and winter. styles: photo, art "
-                    "painting, cartoon, sketch. Then your own checkpoints (.safetensors, .ckpt, .pt, .pth and others) "
+                    tooltip="canvas: 39 scenes, flowers, animals and things. painters: photo and seven styles. "
+                    "seasons: summer and winter. Then your own checkpoints (.safetensors, .ckpt, .pt, .pth and others) "
                     "in ComfyUI/models/robust_classifiers (press R to see new ones). Then ImageNet classifiers with "
                     "1000 classes on the Hugging Face Hub, of which the one you choose is downloaded when you press "
                     "Run; start with resnet50_l2_eps3 (205 MB).",

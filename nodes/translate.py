@@ -56,7 +56,7 @@ class RobustTranslate(PresetNode):
                     tooltip="Where to start: class seeds, photos, drawings; any size, any batch. What is "
                     "transparent is seen on white, and stays transparent. A picture much larger or smaller than the "
                     "classifier's own size is changed as a copy of that size, and the change is put back into the "
-                    "original at full resolution; generate and sketch go on to finer and finer copies.",
+                    "original at full resolution; generate, repaint, style and sketch go on to finer and finer copies.",
                 ),
                 target_class_input(
                     "The class to move towards: a name (church), a number, a mix (sea:0.7, mountain:0.3), or one to "

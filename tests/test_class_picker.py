@@ -30,7 +30,7 @@ def test_the_classes_of_the_connected_classifier_are_listed(editor: Editor, node
     editor.build(["RobustLoadClassifier", node], [(1, "classifier", 2, "classifier")])
     editor.choose("canvas")
     field = editor.open(node)
-    expect(editor.options).to_have_count(16)
+    expect(editor.options).to_have_count(39)
     assert "church" in editor.names()
     expect(field).to_have_attribute("role", "combobox")
     expect(field).to_have_attribute("aria-expanded", "true")
@@ -51,13 +51,34 @@ def test_the_classes_of_a_folder_to_train_on_are_listed(editor: Editor) -> None:
 
 def test_typing_filters_and_enter_takes_the_first(seeded: Editor) -> None:
     seeded.open("RobustClassSeed")
-    expect(seeded.options).to_have_count(16)
+    expect(seeded.options).to_have_count(39)
     type_instead(seeded, "gol")
     expect(seeded.options).to_have_count(1)
     seeded.page.keyboard.press("Enter")
     expect(seeded.options).to_have_count(0)
     assert plain(seeded.value("RobustClassSeed")) == "golf ball"
     assert plain(seeded.prompt("RobustClassSeed")["target_class"]) == "golf ball"
+
+
+def test_each_class_has_a_picture_of_what_is_painted(seeded: Editor) -> None:
+    seeded.open("RobustClassSeed")
+    expect(seeded.options).to_have_count(39)
+    pictures = seeded.options.locator(".picture")
+    expect(pictures).to_have_count(39)
+    shown = pictures.nth(9).evaluate(
+        """async (picture) => {
+            const { backgroundImage, backgroundPosition, width } = getComputedStyle(picture)
+            const sheet = new Image()
+            sheet.src = backgroundImage.slice(5, -2)
+            await sheet.decode()
+            return [backgroundPosition, width, sheet.naturalWidth, sheet.naturalHeight]
+        }"""
+    )
+    # The second picture of the second row.
+    assert shown == ["-40px -40px", "40px", 8 * 64, 5 * 64]
+    type_instead(seeded, "zeb")
+    expect(seeded.options.locator(".picture")).to_have_css("background-position", "-240px -160px")
+    seeded.page.keyboard.press("Escape")
 
 
 def test_arrows_and_tab_take_another(seeded: Editor) -> None:
@@ -74,7 +95,7 @@ def test_arrows_and_tab_take_another(seeded: Editor) -> None:
 def test_opening_the_list_changes_nothing(seeded: Editor) -> None:
     before = seeded.value("RobustClassSeed")
     seeded.open("RobustClassSeed")
-    expect(seeded.options).to_have_count(16)
+    expect(seeded.options).to_have_count(39)
     seeded.page.keyboard.press("Enter")
     assert seeded.value("RobustClassSeed") == before
 
@@ -100,11 +121,11 @@ def test_only_the_term_at_the_caret_is_replaced(seeded: Editor, typed: str, move
 
 def test_what_is_no_class_stays_as_it_was_typed(seeded: Editor) -> None:
     seeded.open("RobustClassSeed")
-    type_instead(seeded, "sea:0.7, zebra")
-    expect(seeded.note).to_contain_text("zebra")
+    type_instead(seeded, "sea:0.7, walrus")
+    expect(seeded.note).to_contain_text("walrus")
     seeded.page.keyboard.press("Enter")
-    assert seeded.value("RobustClassSeed") == "sea:0.7, zebra"
-    assert seeded.prompt("RobustClassSeed")["target_class"] == "sea:0.7, zebra"
+    assert seeded.value("RobustClassSeed") == "sea:0.7, walrus"
+    assert seeded.prompt("RobustClassSeed")["target_class"] == "sea:0.7, walrus"
 
 
 def test_a_chosen_class_is_saved_and_loaded(seeded: Editor) -> None:
@@ -147,6 +168,8 @@ def test_the_classifier_is_found_behind_other_nodes(editor: Editor) -> None:
     editor.page.evaluate("() => app.graph.nodes.find((node) => node.type === 'RobustFitSeeds').mode = 4")
     editor.open("RobustClassSeed")
     expect(editor.options).to_have_count(2)
+    # A sheet of fewer pictures than fill a row is as wide as they are.
+    expect(editor.options.nth(1).locator(".picture")).to_have_css("background-size", "80px")
 
 
 def test_the_name_of_the_classifier_may_come_from_a_primitive(editor: Editor) -> None:
@@ -155,10 +178,10 @@ def test_the_name_of_the_classifier_may_come_from_a_primitive(editor: Editor) ->
         [(1, "", 2, "classifier"), (2, "classifier", 3, "classifier")],
     )
     editor.page.evaluate(
-        "() => app.graph.nodes.find((node) => node.type === 'PrimitiveNode').widgets[0].value = 'styles'"
+        "() => app.graph.nodes.find((node) => node.type === 'PrimitiveNode').widgets[0].value = 'painters'"
     )
     editor.open("RobustClassSeed")
-    expect(editor.options).to_have_count(4)
+    expect(editor.options).to_have_count(8)
 
 
 def test_a_class_may_be_chosen_in_a_linked_string(seeded: Editor) -> None:
@@ -166,7 +189,7 @@ def test_a_class_may_be_chosen_in_a_linked_string(seeded: Editor) -> None:
     seeded.build(types, [(1, "classifier", 2, "classifier"), (3, "", 2, "target_class")])
     seeded.choose("canvas")
     seeded.open("PrimitiveString", "value")
-    expect(seeded.options).to_have_count(16)
+    expect(seeded.options).to_have_count(39)
     type_instead(seeded, "tenc")
     seeded.page.keyboard.press("Enter")
     assert seeded.value("PrimitiveString", "value") == "tench"
@@ -220,7 +243,7 @@ def test_why_a_list_is_empty_is_said(seeded: Editor) -> None:
 
 def test_the_list_closes_when_the_graph_moves(seeded: Editor) -> None:
     seeded.open("RobustClassSeed")
-    expect(seeded.options).to_have_count(16)
+    expect(seeded.options).to_have_count(39)
     seeded.page.evaluate("() => { app.canvas.ds.offset[0] += 40; app.canvas.setDirty(true, true) }")
     expect(seeded.options).to_have_count(0)
 
@@ -230,7 +253,7 @@ def test_the_list_works_at_any_zoom(editor: Editor, zoom: float) -> None:
     editor.build(["RobustLoadClassifier", "RobustClassSeed"], [(1, "classifier", 2, "classifier")], zoom)
     editor.choose("canvas")
     field = editor.open("RobustClassSeed")
-    expect(editor.options).to_have_count(16)
+    expect(editor.options).to_have_count(39)
     box = editor.page.locator(".robust-classes").bounding_box()
     under = field.bounding_box()
     assert box

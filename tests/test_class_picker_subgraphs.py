@@ -25,7 +25,7 @@ def test_a_class_may_be_chosen_on_a_subgraph(seeded: Editor) -> None:
     )
     seeded.settle()
     seeded.page.locator(f"{FIELD.format('target_class')}:visible").click()
-    expect(seeded.options).to_have_count(16)
+    expect(seeded.options).to_have_count(39)
 
 
 # One class list for each of two instances of a subgraph, which share the node inside.
@@ -39,7 +39,7 @@ TWO_INSTANCES = """() => {
     const connect = (from, to) => from.connect(0, to, to.inputs.findIndex(({ name }) => name === "classifier"))
     const loaders = [0, 400].map((y) => create("RobustLoadClassifier", 20, 60 + y))
     loaders[0].widgets[0].value = "seasons"
-    loaders[1].widgets[0].value = "styles"
+    loaders[1].widgets[0].value = "painters"
     const seed = create("RobustClassSeed", 400, 60)
     connect(loaders[0], seed)
     const { subgraph, node } = app.graph.convertToSubgraph(new Set([seed]))

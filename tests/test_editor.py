@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
+LARGE_EXAMPLES = {"everything", "own-seeds", "paint", "refine"}
 NODES = {
     "RobustLoadClassifier": "Load Robust Classifier",
     "RobustClassSeed": "Class-Conditional Seed",
@@ -92,6 +93,21 @@ def test_an_example_workflow_is_saved_as_it_was_loaded(page: Page, path: Path) -
     again = saved_graph(page)
     assert summary(again) == summary(graph)
     assert sorted(again["links"]) == sorted(graph["links"])
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_an_example_opens_large_enough_to_be_read(page: Page, path: Path) -> None:
+    usual = page.viewport_size
+    assert usual is not None
+    page.set_viewport_size({"width": 1440, "height": 900})
+    # So that the graph's own zoom is not this one.
+    page.evaluate("() => { app.canvas.ds.scale = 0.1 }")
+    load(page, json.loads(path.read_text("utf-8")))
+    page.wait_for_function("() => app.canvas.ds.scale > 0.1")
+    assert page.evaluate("() => app.canvas.ds.scale") >= (0.55 if path.stem in LARGE_EXAMPLES else 0.7)
+    # Below a threshold the classic renderer draws no text.
+    assert not page.evaluate("() => app.canvas.low_quality")
+    page.set_viewport_size(usual)
 
 
 def summary(graph: dict[str, Any]) -> dict[int, list[Any]]:

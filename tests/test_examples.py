@@ -27,7 +27,7 @@ SAVED = {
     "everything": [(384, 384), (384, 512)],
     "features": [(506, 818)],
     "generate": [(96, 96)] * 4,
-    "horse-to-zebra": [(336, 448)],
+    "horse-to-zebra": [(384, 512)],
     "imagenet": [(224, 224)] * 4,
     "inpaint": [(384, 512)],
     "outpaint": [(576, 768)],
@@ -146,6 +146,21 @@ def only_the_hole_is_filled(example: Example) -> None:
     # Saving rounds down.
     assert change[~hole].max() <= 1
     assert (change[hole].max(1) > 8).mean() > 0.5
+
+
+def the_horse_alone_becomes_a_zebra(example: Example) -> None:
+    translate = example.one("RobustTranslate")
+    photo, made = example.loaded(translate), example.made(translate)
+    horse, change = np.asarray(photo.convert("RGBA"))[..., 3] < 255, np.abs(made - pixels(photo))
+    assert 0.1 < horse.mean() < 0.5
+    # Saving rounds down.
+    assert change[~horse].max() <= 1
+    classify = {"classifier": example.inputs(translate)["classifier"], "image": [translate, 0], "top_k": 1}
+    shown = example.again(
+        label={"class_type": "RobustClassify", "inputs": classify},
+        shown={"class_type": "PreviewAny", "inputs": {"source": ["label", 0]}},
+    )
+    assert shown.result.outputs["shown"]["text"] == ["zebra"]
 
 
 def the_photo_is_continued_beyond_its_edges(example: Example) -> None:
@@ -269,6 +284,7 @@ def the_trained_classifier_is_listed(example: Example) -> None:
 
 CHECKS: dict[str, Callable[[Example], None]] = {
     "generate": frames_make_a_film,
+    "horse-to-zebra": the_horse_alone_becomes_a_zebra,
     "inpaint": only_the_hole_is_filled,
     "outpaint": the_photo_is_continued_beyond_its_edges,
     "upsample": the_mean_of_each_block_is_the_photo,

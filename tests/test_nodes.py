@@ -57,6 +57,8 @@ PRESETS: dict[str, dict[str, list[str]]] = {
     "RobustTranslate": {
         "generate": [],
         "translate": [],
+        "repaint": [],
+        "style": [],
         "sketch": [],
         "refine": [],
         "custom": [*LENGTHS, "objective", "final_step", "jitter", "noise", "detail_steps"],
@@ -120,7 +122,7 @@ def test_the_pack_registers_its_folder_and_reads_a_users_file(pack: ModuleType) 
 
     choices = pack.RobustLoadClassifier.GET_NODE_INFO_V1()["input"]["required"]["classifier"][1]["options"]
 
-    assert choices[:5] == ["canvas", "seasons", "styles", "mine/sunny.safetensors", "resnet50_l2_eps3"]
+    assert choices[:5] == ["canvas", "painters", "seasons", "mine/sunny.safetensors", "resnet50_l2_eps3"]
     loaded = pack.RobustLoadClassifier.execute("mine/sunny.safetensors").result[0]
     assert loaded.model.labels == ("summer", "winter")
     with pytest.raises(LookupError, match=r"no classifier named 'canvass'\. Did you mean canvas"):

@@ -22,6 +22,7 @@ from benchmarks.quality.compare import Comparison, painters
 from benchmarks.quality.inception import DUAL, generate_into, inception_metrics
 from benchmarks.quality.inpainting import BASELINES, square_holes
 from benchmarks.quality.judge import Judge, features, fit_probe, load_judge, load_network
+from benchmarks.quality.masks import object_masks
 from benchmarks.quality.metrics import frechet_distance, grid, kernel_distance, psnr, spectrum_slope, ssim
 from benchmarks.quality.upsampling import RESAMPLERS, inconsistency, resampled
 from benchmarks.table import Table
@@ -210,6 +211,25 @@ def test_the_judge_knows_what_it_was_fitted_to(tmp_path: Path, monkeypatch: pyte
     assert load_judge(data, 96).labels == ("blue", "green", "scarlet")
     # A size of its own, in [0, 1], in eval mode: a picture's features do not depend on those beside it.
     torch.testing.assert_close(features(load_network(), as_float(test)[3:4]), found[3:4], rtol=1e-4, atol=1e-4)
+
+
+def test_masks_are_where_the_thing_is_and_are_trusted_where_the_class_is_there_too() -> None:
+    generator = torch.Generator().manual_seed(0)
+    rows, columns = torch.meshgrid(torch.arange(96), torch.arange(96), indexing="ij")
+    places = torch.stack([(rows - 60).square() + (columns - x).square() < 24**2 for x in (36, 60)])[:, None]
+    inside, outside = torch.tensor([0.9, 0.3, 0.1]), torch.tensor([0.2, 0.5, 0.7])
+    noise = torch.randn(2, 3, 96, 96, generator=generator) * 0.03
+    images = (torch.where(places, inside[:, None, None], outside[:, None, None]) + noise).clamp(0, 1)
+    plain = (outside.view(1, 3, 1, 1) + noise).clamp(0, 1)
+    network = load_network()
+    probe = fit_probe(features(network, torch.cat([images, plain])), torch.tensor([0, 0, 1, 1]))
+    masks, sure = object_masks(Judge(("ball", "nothing"), probe), images, 0)
+    overlap = (masks & places).sum((1, 2, 3)) / (masks | places).sum((1, 2, 3))
+    assert overlap.min() > 0.8
+    assert sure.any()
+    for parameter in probe.parameters():
+        parameter.zero_()
+    assert not object_masks(Judge(("ball", "nothing"), probe), images, 0)[1].any()
 
 
 def test_classifiers_are_compared_on_the_classes_that_they_share(

@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
+from robust_synthesis.models.thumbnails import SIDE, sheet_of
 from robust_synthesis.training import (
     Attack,
     CardInfo,
@@ -104,6 +106,8 @@ def test_a_run_leaves_a_classifier_its_card_and_its_log(finished: tuple[RunPaths
     assert (found.contrastive_step, found.contrastive_steps) == (best["contrastive_step"], 3)
     kept = f"the classifier after {found.contrastive_step} of 3 steps", "the classifier before it was kept"
     assert kept[found.contrastive_step == 0] in card
+    with Image.open(sheet_of(paths.result)) as sheet:
+        assert sheet.size == (2 * SIDE, SIDE)
     assert (paths.folder / "accuracy.png").read_bytes().startswith(b"\x89PNG")
     assert len(list((paths.folder / "samples").glob("epoch-*.png"))) == 10
     # 36 pictures make two steps of 16 an epoch; stage two is evaluated before its first step, too.

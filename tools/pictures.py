@@ -11,9 +11,11 @@ from torch import Tensor
 from torchvision.transforms.functional import to_pil_image, to_tensor
 
 from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
+from robust_synthesis.models.thumbnails import sheet_of
 from robust_synthesis.synthesis import (
     TranslateSettings,
     class_seeds,
+    class_sheet,
     classify,
     generate,
     parse_class_expression,
@@ -30,6 +32,14 @@ ASSETS = ROOT / "workflows" / "assets"
 HELP = ROOT / "web" / "docs" / "images"
 TILE, GAP = 224, 8
 
+SHOWN = {
+    "church": 101, "mountain": 104, "tulip": 104, "panda": 105, "sea": 109, "rose": 110,
+    "forest": 105, "starfish": 103, "english springer": 103, "glacier": 101, "sunflower": 110, "street": 105,
+}  # fmt: skip
+"""The generated pictures that are shown, with their random seeds."""
+ICON = "church"
+HORSE = (60, 0, 444, 384)
+"""The middle of the photo of a horse."""
 Tile = tuple[str, Image.Image]
 """A caption and its picture."""
 
@@ -121,37 +131,58 @@ def features_picture() -> None:
     side_by_side(dimmed, image(sheet[None]), HELP / "features.jpg")
 
 
+def pair(before: str, after: str, owner: str, name: str, classes: str, settings: str) -> list[Tile]:
+    """An example picture, and what it becomes."""
+    start = asset(name)
+    end = translated(owner, start, classes, preset(TranslateSettings, settings).settings)
+    return [(before, image(start)), (after, image(end))]
+
+
+def zebra() -> list[Tile]:
+    """The photo of a horse, and the zebra."""
+    horse, mask, canvas = asset("horse"), 1 - channel("horse", 3), classifier("canvas")
+    mix = parse_class_expression("zebra", canvas.labels)
+    made = translate(canvas, horse, mix, preset(TranslateSettings, "repaint").settings, [0], mask)
+    return [("a photo", image(horse, HORSE)), ("to a zebra", image(made, HORSE))]
+
+
+def styles_picture(photo: str) -> None:
+    """A photo in each style."""
+    names = [label for label in classifier("painters").labels if label != "photo"]
+    usual = preset(TranslateSettings, "style").settings
+    made = [(label.replace("_", " "), image(translated("painters", asset(photo), label, usual))) for label in names]
+    tiles = [("a photo", image(asset(photo))), *made]
+    save([tiles[:4], tiles[4:]], HELP / "styles.jpg")
+
+
 def main() -> None:
     """Make them all."""
-    best = {"church": 108, "mountain": 105, "sea": 108, "forest": 109, "english springer": 130, "glacier": 109}
-    more = {"street": 106, "gas pump": 110, "golf ball": 106, "parachute": 111, "tench": 109, "garbage truck": 104}
-    made = {name: image(generated("canvas", name, number)) for name, number in (best | more).items()}
-
-    def pair(before: str, after: str, owner: str, name: str, classes: str, settings: str) -> list[Tile]:
-        start = asset(name)
-        end = translated(owner, start, classes, preset(TranslateSettings, settings).settings)
-        return [(before, image(start)), (after, image(end))]
-
+    for name, path in bundled_classifiers().items():
+        class_sheet(classifier(name)).save(sheet_of(path), quality=85)
+    made = {name: image(generated("canvas", name, number)) for name, number in SHOWN.items()}
     winter = pair("a photo", "to winter", "seasons", "summer", "winter", "translate")
-    art = pair("a photo", "to an art painting", "styles", "photo", "art painting", "translate")
+    art = pair("a photo", "to fauvism", "painters", "photo", "fauvism", "style")
     church = pair("a drawing", "to a church", "canvas", "church-sketch", "church", "sketch")
     ball = pair("a drawing", "to a golf ball", "canvas", "golf-ball-sketch", "golf ball", "sketch")
-    save([list(made.items())[:6], list(made.items())[6:], winter + art + church], ROOT / "web" / "results.jpg")
+    stripes = zebra()
+    tiles = list(made.items())
+    save([tiles[:6], tiles[6:12], stripes + art + church], ROOT / "web" / "results.jpg")
     # Four tiles a row at most: the editor's help panel is narrow.
     seeds: list[Tile] = []
     for name in ("mountain", "church"):
-        seeds += [("class seed", image(seed("canvas", name, [best[name]]))), (name, made[name])]
+        seeds += [("class seed", image(seed("canvas", name, [SHOWN[name]]))), (name, made[name])]
     save([seeds], HELP / "class-seed.jpg")
-    save([winter + art, church + ball, seeds], HELP / "translate.jpg")
-    scenes = [(f"canvas: {name}", made[name]) for name in ("sea", "street", "church", "gas pump")]
-    others = [("seasons: before", "seasons: winter", "styles: before", "styles: painting"), winter + art]
+    save([stripes + art, winter + church, seeds], HELP / "translate.jpg")
+    styles_picture("photo")
+    scenes = [(f"canvas: {name}", picture) for name, picture in tiles[:4]]
+    others = [("seasons: before", "seasons: winter", "painters: before", "painters: fauvism"), winter + art]
     save([scenes, [(name, picture) for name, (_, picture) in zip(*others, strict=True)]], HELP / "load-classifier.jpg")
     classify_picture()
     features_picture()
-    square(made["church"], 384).save(ROOT / "web" / "icon.png")
-    tiles = [*made.values(), church[1][1], winter[1][1], *(picture for _, picture in winter + art + church), ball[1][1]]
-    banner = image_grid([[square(picture, 180) for picture in tiles[row : row + 7]] for row in (0, 7, 14)], gap=0)
-    banner.save(ROOT / "web" / "banner.png")
+    square(made[ICON], 384).save(ROOT / "web" / "icon.png")
+    banner = [*made.values(), *(picture for _, picture in stripes + art + church + winter), ball[1][1]]
+    rows = [[square(picture, 180) for picture in banner[start : start + 7]] for start in (0, 7, 14)]
+    image_grid(rows, gap=0).save(ROOT / "web" / "banner.png")
 
 
 if __name__ == "__main__":

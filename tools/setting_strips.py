@@ -108,20 +108,20 @@ def inpaint_sheets() -> Sheets:
 
 
 def paint_sheets() -> Sheets:
-    canvas, photo, lake = classifier("canvas"), asset("mountain"), channel("brushes", 0)
+    canvas, photo, meadow = classifier("canvas"), asset("mountain"), channel("brushes", 0)
     box = (128, 128, 384, 384)
-    waves = "107:1, 366:0.5"
+    heath = "220"
     default, paper = (preset(PaintSettings, name).settings for name in ("paint", "paper"))
 
-    def draw(settings: PaintSettings, feature: str = waves, strength: float = 1.0) -> Tensor:
+    def draw(settings: PaintSettings, feature: str = heath, strength: float = 1.0) -> Tensor:
         weights = parse_feature_expression(feature, canvas.feature_count).vector(canvas.feature_count)
-        return paint(canvas, photo, lake, weights, strength, settings)
+        return paint(canvas, photo, meadow, weights, strength, settings)
 
     strips = Strips(draw, default, box)
     sketch = asset("church-sketch")
     found = region_features(canvas, sketch, torch.ones_like(sketch[:, :1]))[0].topk(3)
     reference = ", ".join(f"{i}:{v:.3f}" for v, i in zip(found.values.tolist(), found.indices.tolist(), strict=True))
-    features = ("366", "107", waves, "273", "331", "213", "319", "343")
+    features = (heath, "234", "51", "329", "273:1, 268:1", "366", "107", "343")
     painted = [tile(f"feature {feature}", draw(default, feature), box) for feature in features]
     by_reference = tile("painted from it", draw(default, reference), box)
     return {
@@ -175,7 +175,7 @@ def upsample_sheets() -> Sheets:
 def translate_sheets() -> Sheets:
     names = ("generate", "translate", "sketch", "refine", "paper generate")
     default, photo, sketch, refine, paper = (preset(TranslateSettings, name).settings for name in names)
-    start = seed("canvas", "mountain", [105])
+    start = seed("canvas", "mountain", [104])
 
     def mountain(settings: TranslateSettings, images: Tensor = start) -> Tensor:
         return translated("canvas", images, "mountain", settings)
@@ -206,7 +206,7 @@ def translate_sheets() -> Sheets:
 def large_sheets() -> Sheets:
     """Pictures four times as wide and high as the classifier's own size: merely enlarged, and with detail."""
     rows = []
-    for name, number in (("street", 100), ("mountain", 100), ("church", 3)):
+    for name, number in (("tulip", 104), ("sea", 109), ("church", 101)):
         start = seed("canvas", name, [number], 384, 384)
         strips = Strips(partial(translated, "canvas", start, name), preset(TranslateSettings, "generate").settings)
         rows.append(strips("detail_steps", 0, 8))
@@ -226,7 +226,7 @@ def seed_sheets() -> Sheets:
     usual = seed("canvas", "mountain", [20, 21, 22, 23])
     mine = class_seeds(own, mountain, 96, 96, [20, 21, 22, 23])
     made, made_of_mine = (translated("canvas", images, "mountain", settings) for images in (usual, mine))
-    wide, noise = seed("canvas", "mountain", [105], 96, 170), photo_noise(96, 96, [20, 21])
+    wide, noise = seed("canvas", "mountain", [104], 96, 170), photo_noise(96, 96, [20, 21])
     others = [tile("natural noise", noise), tile("mountain", translated("canvas", noise, "mountain", settings))]
     others += [tile("width 170 (middle)", wide), tile("mountain", translated("canvas", wide, "mountain", settings))]
     fitted = [row("your picture", views), row("your seed", mine), row("mountain", made_of_mine)]

@@ -11,6 +11,7 @@ import argparse
 import io
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from playwright.sync_api import Page
 from torchvision.transforms.functional import to_pil_image
 
 from robust_synthesis.synthesis import photo_noise
-from robust_synthesis.synthesis.figures import image_grid
+from robust_synthesis.synthesis.figures import DARK, image_grid
 
 from .client import ComfyClient
 from .editor import chromium, load_graph, open_editor, saved_graph
@@ -38,8 +39,12 @@ BEFORE = {
     "paint": "mountain",
     "horse-to-zebra": "horse",
 }
-"""The input picture that a thumbnail shows beside the result."""
-WIDTH, GUTTER, FOOTER = 640, 4, 60
+"""The input picture that a thumbnail shows in the corner of the result."""
+SIDE, GUTTER, FOOTER = 512, 4, 60
+WIDE = 1.55
+"""A picture of this ratio or more is shown whole: a sheet, or two pictures beside each other."""
+INSET = 0.3
+"""The width of the picture in the corner, as a fraction of the thumbnail's."""
 
 
 def save(page: Page, path: Path) -> dict[str, Any]:
@@ -53,26 +58,42 @@ def save(page: Page, path: Path) -> dict[str, Any]:
 
 
 def thumbnail(name: str, graph: dict[str, Any], client: ComfyClient) -> Image.Image:
-    """What a workflow saves, beside its input picture; one that needs a download is not run, and says so instead."""
-    pictures = [Image.open(WORKFLOWS / "assets" / f"{BEFORE[name]}.png")] if name in BEFORE else []
+    """A square of what a workflow saves, its input picture in the corner.
+
+    One that needs a download is not run, and shows what it starts from.
+    """
+    before = Image.open(WORKFLOWS / "assets" / f"{BEFORE[name]}.png") if name in BEFORE else None
     downloads = [model["name"] for node in graph["nodes"] for model in node["properties"].get("models", [])]
     if downloads:
-        pictures = pictures or [to_pil_image(noise) for noise in photo_noise(224, 224, range(1, 5))]
+        pictures: list[Image.Image] = [to_pil_image(noise) for noise in photo_noise(224, 224, range(1, 5))]
     else:
         files = client.run(convert(graph, client.object_info())).images()
         # Further ones repeat themselves.
-        pictures += [Image.open(io.BytesIO(client.view(file))) for file in files[: 1 if pictures else 4]]
-    columns = min(len(pictures), 2)
-    side = (WIDTH - GUTTER * (columns - 1)) // columns
-    size = (side, round(side * pictures[0].height / pictures[0].width))
-    tiles = [ImageOps.fit(picture.convert("RGB"), size, Image.Resampling.LANCZOS) for picture in pictures]
-    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
-    made = ImageOps.crop(image_grid(rows, gap=GUTTER), GUTTER)
+        pictures = [Image.open(io.BytesIO(client.view(file))) for file in files[: 1 if before else 4]]
+    made = _square([picture.convert("RGB") for picture in pictures])
+    if before is not None:
+        small = ImageOps.fit(before.convert("RGB"), (round(INSET * SIDE),) * 2, Image.Resampling.LANCZOS)
+        framed = ImageOps.expand(small, GUTTER, "white")
+        made.paste(framed, (0, SIDE - framed.height))
     if downloads:
-        made = ImageOps.expand(made, (0, 0, 0, FOOTER), "#202428")
         words, font = f"needs a download: {', '.join(downloads)}", ImageFont.load_default(22)
-        ImageDraw.Draw(made).text((WIDTH / 2, made.height - FOOTER / 2), words, "white", font, anchor="mm")
+        draw = ImageDraw.Draw(made)
+        draw.rectangle((0, SIDE - FOOTER, SIDE, SIDE), "#202428")
+        draw.text((SIDE / 2, SIDE - FOOTER / 2), words, "white", font, anchor="mm")
     return made
+
+
+def _square(pictures: Sequence[Image.Image]) -> Image.Image:
+    """One picture, four, or two wide ones below each other; what is square and fills it is cropped."""
+    wide = pictures[0].width > WIDE * pictures[0].height
+    columns, rows = (1, min(2, len(pictures))) if wide else ((2, 2) if len(pictures) == 4 else (1, 1))
+    size = ((SIDE - GUTTER * (columns - 1)) // columns, (SIDE - GUTTER * (rows - 1)) // rows)
+    if wide and rows == 1:
+        # Around the sheet of features it is as dark as the sheet.
+        return ImageOps.pad(pictures[0], size, Image.Resampling.LANCZOS, DARK)
+    tiles = [ImageOps.fit(picture, size, Image.Resampling.LANCZOS) for picture in pictures]
+    grid = [tiles[row * columns : (row + 1) * columns] for row in range(rows)]
+    return ImageOps.crop(image_grid(grid, gap=GUTTER), GUTTER)
 
 
 def main() -> None:

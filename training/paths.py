@@ -19,7 +19,8 @@ class RunPaths:
     """Where a run keeps what it makes."""
 
     result: Path
-    """The classifier, `.safetensors`: the best so far. Its card, `.md`, is written beside it."""
+    """The classifier, `.safetensors`: the best so far. Its card, `.md`, and the pictures of its classes,
+    see `models.thumbnails`, are written beside it."""
     folder: Path
     """The log, its plot, and the samples."""
 

@@ -13,12 +13,18 @@ import torch
 from torch import Tensor
 
 from ..models import RobustClassifier, save_classifier
+from ..models.thumbnails import sheet_of
+from ..synthesis import class_sheet
+from ..synthesis.ascent import Callback
 from .card import CardInfo, write_card
 from .log import EvalRecord, write_log
 from .paths import RunPaths
 from .recipes import TrainingPlan
 from .record import Evaluation, TrainingRecord
 from .samples import write_samples
+
+MAX_SHEET_CLASSES = 200
+"""Of more classes the class picker shows names alone: a picture of each takes a quarter of a second or more."""
 
 
 class Results:
@@ -58,6 +64,17 @@ class Results:
         self._add_card(classifier, replace(record, evaluation=evaluation))
         save_classifier(classifier, self.paths.result)
         write_card(classifier, self.paths.result.with_suffix(".md"))
+
+    def save_sheet(self, classifier: RobustClassifier, callback: Callback) -> None:
+        """Write the class picker's pictures of the classes, unless there are too many.
+
+        Args:
+            classifier: with seeds of all its classes, on the device that is to compute.
+            callback: see `synthesis.ascent.Callback`.
+        """
+        if len(classifier.labels) <= MAX_SHEET_CLASSES:
+            with logged_if_unwritable("The pictures of the classes"):
+                class_sheet(classifier, callback).save(sheet_of(self.paths.result), quality=85)
 
     def log(self, history: Sequence[EvalRecord], samples: Tensor) -> None:
         """Write the log and the samples of its last entry.

@@ -175,6 +175,7 @@ class _Run:
             evaluation = evaluate(fast, self.data, attack, report=lambda *_: report(progress))
             self.results.save_finished(classifier, evaluation, self.seconds)
             self._write_state(finished=True)
+            self.results.save_sheet(fast.with_seeds(self.seeds), lambda *_: report(progress))
         except OSError as error:
             raise RunError(
                 f"The training is done, but its classifier could not be written or read ({error}). Make room, and "

@@ -8,7 +8,7 @@ may be among those that the network was trained on: what it says of them is only
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -53,6 +53,12 @@ class Judge(nn.Module):
         logits: Tensor = self.probe(features)
         return logits.argmax(1)
 
+    @torch.no_grad()
+    def activation_map(self, images: Tensor, class_index: int) -> Tensor:
+        """How much each place of images `[N, 3, H, W]` speaks for a class rather than the others, `[N, 1, h, w]`."""
+        weights = self.probe.weight[class_index] - self.probe.weight.mean(0)
+        return torch.cat([(maps * weights[:, None, None]).sum(1, keepdim=True) for maps in _maps(self.network, images)])
+
     def agreement(self, features: Tensor, classes: Tensor) -> float:
         """The fraction of features `[N, 1280]` that the probe gives the class of `classes`, `[N]`."""
         return float((self.predictions(features) == classes).float().mean())
@@ -69,12 +75,16 @@ def load_network() -> nn.Module:
 @torch.no_grad()
 def features(network: nn.Module, images: Tensor) -> Tensor:
     """Pooled features `[N, 1280]` of images `[N, 3, H, W]` in [0, 1], resized to `SIZE` by antialiased bicubic."""
-    made = []
+    return torch.cat([maps.mean((2, 3)) for maps in _maps(network, images)])
+
+
+def _maps(network: nn.Module, images: Tensor) -> Iterator[Tensor]:
+    """The last feature maps `[B, 1280, h, w]` of batches of images."""
     for batch in images.split(BATCH_SIZE):
         x = F.interpolate(batch, (SIZE, SIZE), mode="bicubic", antialias=True).clamp(0, 1)
         x = ((x - MEAN) / STD).contiguous(memory_format=torch.channels_last)
-        made.append(network.extract_features(x).mean((2, 3)))  # type: ignore[operator]
-    return torch.cat(made)
+        maps: Tensor = network.extract_features(x)  # type: ignore[operator]
+        yield maps
 
 
 def fit_probe(features: Tensor, classes: Tensor) -> nn.Linear:

@@ -1,6 +1,9 @@
-"""Translation between two classes: how often a picture arrives, and how much of it is kept, for balls of many sizes."""
+"""Translation of photographs: how often one arrives, and how much of it is kept, for balls of many sizes."""
 
 from __future__ import annotations
+
+import torch
+from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier
 from robust_synthesis.synthesis import TranslateSettings, preset
@@ -10,6 +13,7 @@ from ..data import as_float
 from ..table import Table
 from .batches import translated
 from .judge import Judge
+from .masks import object_masks
 from .metrics import ssim
 
 EPSILONS = (5.0, 10.0, 20.0, 40.0, 80.0)
@@ -39,3 +43,52 @@ def translation(judge: Judge, classifier: RobustClassifier, test: Pictures) -> N
                 judge.agreement(judge.features(images), classes),
                 kept,
             )
+
+
+def horse_to_zebra(judge: Judge, classifier: RobustClassifier, test: Pictures) -> None:
+    """Translate the test pictures of horses to zebras: the paper's most famous translation.
+
+    The last column is measured where the two methods of `masks` agree on where the horse is.
+    """
+    horse, zebra = classifier.labels.index("horse"), classifier.labels.index("zebra")
+    photos = as_float(test[(test.classes == horse).nonzero().flatten()])
+    masks, sure = object_masks(judge, photos, horse)
+    table = Table(
+        f"Horse to zebra, {len(photos)} test pictures; change off the horse: in {int(sure.sum())} of them",
+        {"steps": "d", "epsilon": "g", "judge": ".1%", "SSIM": ".3f", "off the horse": ".1%"},
+    )
+
+    def row(name: str, images: Tensor, steps: int, epsilon: float | None) -> None:
+        features = judge.features(images)
+        change = (images - photos).abs()[sure]
+        off = float((change * ~masks[sure]).sum() / change.sum()) if steps else None
+        agreed = judge.agreement(features, torch.tensor(zebra))
+        table.row(name, steps, epsilon, agreed, ssim(images, photos), off)
+
+    row("the photographs", photos, 0, None)
+    usual, classes = preset(TranslateSettings, "translate").settings, torch.full((len(photos),), zebra)
+    for epsilon in EPSILONS:
+        settings = usual.with_values(epsilon=epsilon)
+        row("whole picture", translated(classifier, photos, classes, settings), settings.ascent.steps, epsilon)
+
+
+def photo_to_styles(judge: Judge, classifier: RobustClassifier, test: Pictures) -> None:
+    """Translate test photographs to each style; what the judge says of real test paintings is the bound."""
+    photo = classifier.labels.index("photo")
+    photos = as_float(test[(test.classes == photo).nonzero().flatten()])
+    styles = [index for index in range(len(classifier.labels)) if index != photo]
+    table = Table(
+        f"{len(photos)} test photographs to each style; judge: how often it sees the style",
+        {"epsilon": "g", "judge": ".1%", "SSIM": ".3f"} | {classifier.labels[index]: ".0%" for index in styles},
+    )
+    seen = [judge.agreement(judge.features(as_float(test[test.classes == s])), torch.tensor(s)) for s in styles]
+    table.row("real test paintings", None, sum(seen) / len(seen), None, *seen)
+    usual = preset(TranslateSettings, "translate").settings
+    for epsilon in EPSILONS:
+        made = [
+            translated(classifier, photos, torch.full((len(photos),), s), usual.with_values(epsilon=epsilon))
+            for s in styles
+        ]
+        seen = [judge.agreement(judge.features(x), torch.tensor(s)) for x, s in zip(made, styles, strict=True)]
+        kept = sum(ssim(x, photos) for x in made) / len(made)
+        table.row("the preset translate", epsilon, sum(seen) / len(seen), kept, *seen)

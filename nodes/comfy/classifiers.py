@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ...models.conversion import independent, side_files
 from ...models.files import is_file
 from ...models.hub import download
 from ...models.sidecar import DataConfig
+from ...models.thumbnails import sheet_of
 from .folders import classifier_file, classifier_folders, numbered
 from .status import Progress, show_status
 
@@ -153,6 +155,8 @@ def save(loaded: LoadedClassifier, name: str) -> Path:
     with torch.inference_mode(False):
         network = open_classifier(loaded.source).classifier.network
         save_classifier(RobustClassifier(network, independent(loaded.model.card), loaded.model.seeds), path)
+    if is_file(sheet_of(loaded.source)):
+        shutil.copyfile(sheet_of(loaded.source), sheet_of(path))
     return path
 
 

@@ -13,6 +13,7 @@ from aiohttp import web
 from server import PromptServer
 
 from ...models.class_lists import class_list
+from ...models.thumbnails import COLUMNS, SIDE, find_sheet
 from ...training import class_names
 from .classifiers import classifier_choices
 from .folders import classifier_folders, input_folder
@@ -22,7 +23,7 @@ EXAMPLE_PREFIX = "robust_"
 
 
 def register_routes() -> None:
-    """Add the routes that the editor asks for notes on classifiers and for class names."""
+    """Add the routes that the editor asks for notes on classifiers, for class names and for pictures of classes."""
     # ComfyUI's nodes can be used without its server.
     server = getattr(PromptServer, "instance", None)
     if server is None:
@@ -35,12 +36,22 @@ def register_routes() -> None:
 
     @routes.get("/robust_synthesis/classes")
     async def classes(request: web.Request) -> web.Response:
+        name, sheet = request.query.get("classifier", ""), None
         if "folder" in request.query:
             # A folder may be large, or on a slow disk.
             names, message = await asyncio.to_thread(_folder_classes, request.query["folder"])
         else:
-            names, message = class_list(request.query.get("classifier", ""), classifier_folders())
-        return web.json_response({"classes": names, "message": message})
+            names, message = class_list(name, classifier_folders())
+            if find_sheet(name, classifier_folders()):
+                sheet = {"side": SIDE, "columns": COLUMNS}
+        return web.json_response({"classes": names, "message": message, "sheet": sheet})
+
+    @routes.get("/robust_synthesis/thumbnails")
+    async def thumbnails(request: web.Request) -> web.FileResponse:
+        path = find_sheet(request.query.get("classifier", ""), classifier_folders())
+        if path is None:
+            raise web.HTTPNotFound(text="There are no pictures of this classifier's classes.")
+        return web.FileResponse(path)
 
 
 def _folder_classes(folder: str) -> tuple[list[list[str]], str]:

@@ -18,10 +18,10 @@ let lists = 0
 export class ClassList {
     /**
      * @param field the text field.
-     * @param ask called at each opening, with a function that it hands `{classes, message}`, once or more often.
+     * @param ask called at each opening, with a function that it hands what `fetchClasses` gives, once or more.
      */
     constructor(field, ask) {
-        Object.assign(this, { field, ask, classes: [], message: "", rows: [], active: -1 })
+        Object.assign(this, { field, ask, classes: [], message: "", sheet: null, rows: [], active: -1 })
         this.id = `robust-classes-${++lists}`
         this.opened = false
         this.picking = false
@@ -108,9 +108,22 @@ export class ClassList {
     row([name, ...others], index, current) {
         const row = Object.assign(document.createElement("li"), { id: `${this.id}-${index}`, role: "option" })
         row.setAttribute("aria-selected", String(current))
-        row.append(Object.assign(document.createElement("span"), { textContent: name }))
+        if (this.sheet) row.append(this.picture(this.classes.findIndex((names) => names[0] === name)))
+        row.append(Object.assign(document.createElement("span"), { className: "name", textContent: name }))
         if (others.length) row.append(Object.assign(document.createElement("small"), { textContent: others.join(", ") }))
         return row
+    }
+
+    /** What the classifier paints of a class: a part of its sheet. */
+    picture(index) {
+        const { url } = this.sheet
+        const columns = Math.min(this.sheet.columns, this.classes.length)
+        const picture = Object.assign(document.createElement("span"), { className: "picture", ariaHidden: "true" })
+        const place = [-(index % columns), -Math.floor(index / columns)]
+        picture.style.backgroundImage = `url("${url}")`
+        picture.style.backgroundSize = `calc(${columns} * var(--picture)) auto`
+        picture.style.backgroundPosition = place.map((steps) => `calc(${steps} * var(--picture))`).join(" ")
+        return picture
     }
 
     /** Lay the list under the field, or above it where there is more room. */

@@ -8,12 +8,16 @@ const known = new Map()
 /** What the server said last time, if it knew the classes. */
 export const knownClasses = (query) => known.get(query)
 
-/** `{classes, message}`: for each class its names, and what to say where there are none. */
+/**
+ * `{classes, message, sheet}`: for each class its names, what to say where there are none, and the sheet with a small
+ * picture of each class, `{url, side, columns}`, or null.
+ */
 export async function fetchClasses(query) {
     const answer = await api.fetchApi(`/robust_synthesis/classes?${query}`)
-    if (!answer.ok) return { classes: [], message: "The classes of this classifier cannot be listed." }
-    const { classes, message } = await answer.json()
-    if (classes.length) known.set(query, { classes, message })
+    if (!answer.ok) return { classes: [], message: "The classes of this classifier cannot be listed.", sheet: null }
+    const { classes, message, sheet } = await answer.json()
+    if (sheet) sheet.url = api.apiURL(`/robust_synthesis/thumbnails?${query}`)
+    if (classes.length) known.set(query, { classes, message, sheet })
     else known.delete(query)
-    return { classes, message }
+    return { classes, message, sheet }
 }

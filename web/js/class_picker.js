@@ -14,8 +14,8 @@ const MARGIN = 15
 function asker(place) {
     return async (answer) => {
         const query = classQuery(place)
-        if (!query) return answer({ classes: [], message: "Connect a classifier to see its classes." })
-        answer(knownClasses(query) ?? { classes: [], message: "Looking..." })
+        if (!query) return answer({ classes: [], message: "Connect a classifier to see its classes.", sheet: null })
+        answer(knownClasses(query) ?? { classes: [], message: "Looking...", sheet: null })
         answer(await fetchClasses(query))
     }
 }

@@ -1,0 +1,27 @@
+"""Small pictures of a classifier's classes, for the editor's class picker: one sheet beside the classifier's file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from .catalog import find
+from .files import is_file
+
+SIDE, COLUMNS = 64, 8
+"""The sheet's pictures, in the order of the classes, are so many pixels wide and high, and so many in a row."""
+EXTENSION = ".classes.jpg"
+
+
+def sheet_of(path: Path) -> Path:
+    """The sheet of a classifier's file, which need not exist."""
+    return path.with_name(path.stem + EXTENSION)
+
+
+def find_sheet(name: str, folders: Iterable[Path]) -> Path | None:
+    """The sheet of the classifier of a name; None if it has none, or there is no such classifier."""
+    try:
+        path = find(name, folders).path
+    except LookupError:
+        return None
+    return sheet_of(path) if path is not None and is_file(sheet_of(path)) else None

@@ -1,0 +1,52 @@
+"""The small pictures of a classifier's classes, and the route that gives them to the editor."""
+
+from __future__ import annotations
+
+import io
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+import pytest
+import torch
+from PIL import Image, ImageOps
+from torchvision.transforms.functional import to_pil_image
+
+from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
+from robust_synthesis.models.thumbnails import COLUMNS, SIDE, sheet_of
+from robust_synthesis.synthesis import Mix, class_sheet, generate
+from robust_synthesis.synthesis.class_sheet import RANDOM_SEED
+from robust_synthesis.training.pictures import Pictures
+from robust_synthesis.training.seeds import fit_all_seeds
+from tools.server import ComfyServer
+
+
+def test_the_sheet_has_a_generated_picture_of_each_class(tiny_classifier: Callable[..., RobustClassifier]) -> None:
+    classes = COLUMNS + 2
+    images = torch.randint(256, (4 * classes, 3, 32, 32), dtype=torch.uint8)
+    pictures = Pictures(images, torch.arange(4 * classes).remainder(classes))
+    classifier = tiny_classifier(classes=classes).with_seeds(fit_all_seeds(pictures, classes, 32))
+    sheet = class_sheet(classifier)
+    assert sheet.size == (COLUMNS * SIDE, 2 * SIDE)
+    (made,) = generate(classifier, Mix.single(COLUMNS + 1), [RANDOM_SEED])
+    expected = ImageOps.fit(to_pil_image(made), (SIDE, SIDE), Image.Resampling.LANCZOS)
+    assert sheet.crop((SIDE, SIDE, 2 * SIDE, 2 * SIDE)).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("name", bundled_classifiers())
+def test_every_bundled_classifier_has_its_sheet(name: str, server: ComfyServer) -> None:
+    classes = len(load_classifier(bundled_classifiers()[name]).labels)
+    with urllib.request.urlopen(f"{server.url}/robust_synthesis/classes?classifier={name}") as answer:
+        assert json.load(answer)["sheet"] == {"side": SIDE, "columns": COLUMNS}
+    with urllib.request.urlopen(f"{server.url}/robust_synthesis/thumbnails?classifier={name}") as answer:
+        sent = answer.read()
+    assert sent == sheet_of(bundled_classifiers()[name]).read_bytes()
+    columns = min(classes, COLUMNS)
+    assert Image.open(io.BytesIO(sent)).size == (columns * SIDE, -(-classes // COLUMNS) * SIDE)
+
+
+@pytest.mark.parametrize("name", ["", "nobody", "..%2F..%2Fweb%2Fbanner", "resnet50_l2_eps3"])
+def test_other_names_have_no_sheet(name: str, server: ComfyServer) -> None:
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{server.url}/robust_synthesis/thumbnails?classifier={name}")
