@@ -107,4 +107,4 @@ class Editor:
         return self.page.locator(".robust-classes-note")
 
     def names(self) -> list[str]:
-        return self.page.locator(".robust-classes li span").all_text_contents()
+        return self.page.locator(".robust-classes li .name").all_text_contents()

@@ -52,7 +52,7 @@ def test_the_classes_of_a_folder_to_train_on_are_listed(editor: Editor) -> None:
 def test_typing_filters_and_enter_takes_the_first(seeded: Editor) -> None:
     seeded.open("RobustClassSeed")
     expect(seeded.options).to_have_count(39)
-    type_instead(seeded, "gol")
+    type_instead(seeded, "golf")
     expect(seeded.options).to_have_count(1)
     seeded.page.keyboard.press("Enter")
     expect(seeded.options).to_have_count(0)

@@ -58,7 +58,7 @@ TWO_INSTANCES = """() => {
 def test_each_instance_of_a_subgraph_lists_the_classes_of_its_own_classifier(editor: Editor) -> None:
     instances = editor.page.evaluate(TWO_INSTANCES)
     editor.settle()
-    for node, classes in zip(instances, (2, 4), strict=True):
+    for node, classes in zip(instances, (2, 8), strict=True):
         editor.page.locator(f"[data-node-id='{node}'] {FIELD.format('target_class')}").click()
         expect(editor.options).to_have_count(classes)
         editor.page.keyboard.press("Escape")
@@ -67,7 +67,7 @@ def test_each_instance_of_a_subgraph_lists_the_classes_of_its_own_classifier(edi
 
 def test_inside_a_subgraph_the_instance_that_was_opened_counts(editor: Editor) -> None:
     instances = editor.page.evaluate(TWO_INSTANCES.replace("subgraph.addInput", "false && subgraph.addInput"))
-    for node, classes in zip(instances, (2, 4), strict=True):
+    for node, classes in zip(instances, (2, 8), strict=True):
         editor.page.evaluate(
             """(id) => {
                 const node = app.rootGraph.getNodeById(id)

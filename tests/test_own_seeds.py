@@ -46,7 +46,7 @@ def draw(pack: ModuleType, classifier: Any, target: str, count: int = 64) -> Ten
     return made
 
 
-@pytest.mark.parametrize("target", ["sea", "13", "SEA:2"])
+@pytest.mark.parametrize("target", ["sea", "29", "SEA:2"])
 def test_the_seeds_of_a_class_have_the_colours_and_the_layout_of_its_pictures(
     pack: ModuleType, classifier: Any, target: str
 ) -> None:
@@ -99,7 +99,7 @@ def test_a_classifier_without_seeds_gets_its_first(pack: ModuleType, classifier:
     pack.RobustSaveClassifier.execute(fitted, "first")
     assert (folder / "first.safetensors").is_file()
     again = pack.RobustLoadClassifier.execute("first.safetensors").result[0]
-    assert again.model.seeds.classes == (13,)
+    assert again.model.seeds.classes == (again.model.labels.index("sea"),)
 
 
 @pytest.mark.parametrize("target", ["sea, church", "-sea", "sea:0.5, 3"])
@@ -163,7 +163,7 @@ def test_an_existing_file_is_kept_and_the_new_one_gets_a_number(
     for name in ("twice", "twice.safetensors", " twice ", "deep/er/twice", "deep/er/twice"):
         (folder / "twice.safetensors").exists() and (folder / "twice.safetensors").write_bytes(b"precious")
         pack.RobustSaveClassifier.execute(classifier, name)
-    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.safetensors"))
     assert names == [
         "deep/er/twice.safetensors",
         "deep/er/twice_2.safetensors",
@@ -198,7 +198,7 @@ def test_a_list_of_pictures_of_any_sizes_is_one_set(pack: ModuleType, classifier
 
 def test_lists_of_classes_and_classifiers_give_one_classifier_each(pack: ModuleType, classifier: Any) -> None:
     both = [classifier, fit(pack, classifier, 1 - landscapes(4), "church")]
-    (made,) = pack.RobustFitSeeds.execute(both, [landscapes(4)], ["sea", "church", "13"], [""]).result
+    (made,) = pack.RobustFitSeeds.execute(both, [landscapes(4)], ["sea", "church", "29"], [""]).result
     assert len(made) == 3
     expected = [fit(pack, both[min(n, 1)], landscapes(4), target) for n, target in enumerate(["sea", "church", "sea"])]
     for ours, theirs in zip(made, expected, strict=True):

@@ -28,6 +28,8 @@ from tools.client import (
 )
 from tools.server import ComfyServer
 
+PRESETS = ("generate", "translate", "repaint", "style", "sketch", "refine")
+
 
 @pytest.fixture(scope="module")
 def client(server: ComfyServer) -> ComfyClient:
@@ -134,7 +136,7 @@ def test_bad_settings_are_rejected_before_anything_runs(
 
 
 def test_an_unknown_preset_is_answered_with_the_known_ones(failing: ComfyClient) -> None:
-    with pytest.raises(ExecutionError, match=r"There are: generate, translate, repaint, style, sketch, refine, custom\."):
+    with pytest.raises(ExecutionError, match=rf"There are: {', '.join(PRESETS)}, custom\."):
         failing.run(made(preset="unheard of"))
 
 
@@ -154,12 +156,11 @@ def test_a_users_preset_is_listed_and_runs_as_its_file_says(server: ComfyServer,
 
     assert np.array_equal(run(), pictures(client, client.run(made()))[0])
     options = client.object_info()["RobustTranslate"]["input"]["optional"]["preset"][1]["options"]
-    presets = ["generate", "translate", "repaint", "style", "sketch", "refine", "gentle", "custom"]
-    assert [option["key"] for option in options] == presets
+    assert [option["key"] for option in options] == [*PRESETS, "gentle", "custom"]
     # The same prompt again, and another file.
     assert not np.array_equal(run(step_size=9.0), run())
     file.unlink()
-    with pytest.raises(ExecutionError, match=r"There are: generate, translate, repaint, style, sketch, refine, custom\."):
+    with pytest.raises(ExecutionError, match=rf"There are: {', '.join(PRESETS)}, custom\."):
         client.run(made(preset="gentle"))
 
 

@@ -66,8 +66,10 @@ def test_what_it_trains_can_be_used_loaded_and_saved(pack: ModuleType, classifie
     assert loaded.model.labels == ("green", "red")
     pack.RobustSaveClassifier.execute(classifier, "mine")
     assert sorted(path.name for path in classifiers.glob("[!.]*")) == [
+        "mine.classes.jpg",
         "mine.md",
         "mine.safetensors",
+        "mine_2.classes.jpg",
         "mine_2.safetensors",
     ]
     assert len(made.ui.as_dict()["images"]) == 16
