@@ -140,7 +140,7 @@ def pair(before: str, after: str, owner: str, name: str, classes: str, settings:
 
 def zebra() -> list[Tile]:
     """The photo of a horse, and the zebra."""
-    horse, mask, canvas = asset("horse"), 1 - channel("horse", 3), classifier("canvas")
+    horse, mask, canvas = asset("pony"), 1 - channel("pony", 3), classifier("canvas")
     mix = parse_class_expression("zebra", canvas.labels)
     made = translate(canvas, horse, mix, preset(TranslateSettings, "repaint").settings, [0], mask)
     return [("a photo", image(horse, HORSE)), ("to a zebra", image(made, HORSE))]

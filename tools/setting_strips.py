@@ -108,7 +108,7 @@ def inpaint_sheets() -> Sheets:
 
 
 def paint_sheets() -> Sheets:
-    canvas, photo, meadow = classifier("canvas"), asset("mountain"), channel("brushes", 0)
+    canvas, photo, meadow = classifier("canvas"), asset("mountain"), channel("masks", 0)
     box = (128, 128, 384, 384)
     heath = "220"
     default, paper = (preset(PaintSettings, name).settings for name in ("paint", "paper"))

@@ -53,7 +53,7 @@ def main() -> None:
     # The first picture of a sheet, inside of its frame.
     box = (2, 2, 2 + side, 2 + side)
     progress = [(f"after {int(path.stem[-3:])} epochs", Image.open(path).crop(box)) for path in shown]
-    photo, mask = asset("mountain"), channel("brushes", 0)
+    photo, mask = asset("mountain"), channel("masks", 0)
     made, painted = [], [("a photo", image(photo))]
     for name in (*classifier.labels, "flowers, stained_glass"):
         mix, caption = parse_class_expression(name, classifier.labels), name.replace("_", " ")

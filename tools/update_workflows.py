@@ -37,7 +37,7 @@ BEFORE = {
     "outpaint": "mountain",
     "upsample": "spaniel",
     "paint": "mountain",
-    "horse-to-zebra": "horse",
+    "horse-to-zebra": "pony",
 }
 """The input picture that a thumbnail shows in the corner of the result."""
 SIDE, GUTTER, FOOTER = 512, 4, 60
