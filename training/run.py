@@ -171,11 +171,11 @@ class _Run:
         try:
             classifier = load_classifier(self.results.paths.result)
             fast = optimize_for_inference(load_classifier(self.results.paths.result)).to(self.results.device)
+            self.results.save_sheet(fast.with_seeds(self.seeds), lambda *_: report(progress))
             attack = self.plan.recipe.attack
             evaluation = evaluate(fast, self.data, attack, report=lambda *_: report(progress))
             self.results.save_finished(classifier, evaluation, self.seconds)
             self._write_state(finished=True)
-            self.results.save_sheet(fast.with_seeds(self.seeds), lambda *_: report(progress))
         except OSError as error:
             raise RunError(
                 f"The training is done, but its classifier could not be written or read ({error}). Make room, and "

@@ -13,7 +13,7 @@ from aiohttp import web
 from server import PromptServer
 
 from ...models.class_lists import class_list
-from ...models.thumbnails import COLUMNS, SIDE, find_sheet
+from ...models.thumbnails import COLUMNS, find_sheet
 from ...training import class_names
 from .classifiers import classifier_choices
 from .folders import classifier_folders, input_folder
@@ -43,7 +43,7 @@ def register_routes() -> None:
         else:
             names, message = class_list(name, classifier_folders())
             if find_sheet(name, classifier_folders()):
-                sheet = {"side": SIDE, "columns": COLUMNS}
+                sheet = {"columns": COLUMNS}
         return web.json_response({"classes": names, "message": message, "sheet": sheet})
 
     @routes.get("/robust_synthesis/thumbnails")

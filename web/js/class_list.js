@@ -105,10 +105,11 @@ export class ClassList {
         else this.list.scrollTop = 0
     }
 
-    row([name, ...others], index, current) {
+    row(names, index, current) {
+        const [name, ...others] = names
         const row = Object.assign(document.createElement("li"), { id: `${this.id}-${index}`, role: "option" })
         row.setAttribute("aria-selected", String(current))
-        if (this.sheet) row.append(this.picture(this.classes.findIndex((names) => names[0] === name)))
+        if (this.sheet) row.append(this.picture(this.classes.indexOf(names)))
         row.append(Object.assign(document.createElement("span"), { className: "name", textContent: name }))
         if (others.length) row.append(Object.assign(document.createElement("small"), { textContent: others.join(", ") }))
         return row

@@ -10,7 +10,7 @@ export const knownClasses = (query) => known.get(query)
 
 /**
  * `{classes, message, sheet}`: for each class its names, what to say where there are none, and the sheet with a small
- * picture of each class, `{url, side, columns}`, or null.
+ * picture of each class, `{url, columns}`, or null.
  */
 export async function fetchClasses(query) {
     const answer = await api.fetchApi(`/robust_synthesis/classes?${query}`)
