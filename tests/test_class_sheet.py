@@ -34,6 +34,13 @@ def test_the_sheet_has_a_generated_picture_of_each_class(tiny_classifier: Callab
     assert sheet.crop((SIDE, SIDE, 2 * SIDE, 2 * SIDE)).tobytes() == expected.tobytes()
 
 
+def test_classes_without_seeds_have_pictures_of_their_own(tiny: RobustClassifier) -> None:
+    assert tiny.seeds is None
+    sheet = class_sheet(tiny)
+    tiles = {sheet.crop((left, 0, left + SIDE, SIDE)).tobytes() for left in range(0, 3 * SIDE, SIDE)}
+    assert len(tiles) == 3
+
+
 @pytest.mark.parametrize("name", bundled_classifiers())
 def test_every_bundled_classifier_has_its_sheet(name: str, server: ComfyServer) -> None:
     classes = len(load_classifier(bundled_classifiers()[name]).labels)

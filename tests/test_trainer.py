@@ -25,6 +25,7 @@ from robust_synthesis.training.adversarial import AdversarialTrainer
 from robust_synthesis.training.attack import pgd_attack
 from robust_synthesis.training.data import Pictures
 from robust_synthesis.training.evaluation import accuracy, evaluate
+from robust_synthesis.training.fine_tuning import layers_to_fine_tune
 from tests.pictures_to_train_on import TINY, make_folder
 
 CPU = torch.device("cpu")
@@ -130,6 +131,7 @@ def test_a_classifier_is_fine_tuned_whatever_the_number_of_pictures(data: Traini
     ours = AdversarialTrainer(data.train, data.labels, recipe.plan(len(data.train), epochs=1), CPU).network.state_dict()
     canvas = load_classifier(bundled_classifiers()["canvas"]).network.state_dict()
     assert [name for name, tensor in canvas.items() if not torch.equal(tensor, ours[name])] == ["fc.weight", "fc.bias"]
+    assert layers_to_fine_tune(recipe, load_classifier(bundled_classifiers()["canvas"]).labels).keys() == canvas.keys()
 
 
 def test_mixed_pictures_are_learned(data: TrainingData) -> None:

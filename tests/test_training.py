@@ -177,7 +177,7 @@ def test_a_card_names_the_terms_of_the_pretrained_layers(finished: tuple[RunPath
     fine_tuned = replace(record(paths.result), fine_tuned="canvas").to_dict()
     classifier.card = replace(classifier.card, training=fine_tuned)
     write_card(classifier, card)
-    assert "fine-tuned from `canvas`, with a new last layer" in card.read_text("utf-8")
+    assert "; fine-tuned from `canvas`" in card.read_text("utf-8")
     assert "terms of their pictures, and those of `canvas`" in card.read_text("utf-8")
 
 

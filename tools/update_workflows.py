@@ -17,9 +17,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from playwright.sync_api import Page
-from torchvision.transforms.functional import to_pil_image
 
-from robust_synthesis.synthesis import photo_noise
 from robust_synthesis.synthesis.figures import DARK, image_grid
 
 from .client import ComfyClient
@@ -40,7 +38,9 @@ BEFORE = {
     "horse-to-zebra": "pony",
 }
 """The input picture that a thumbnail shows in the corner of the result."""
-SIDE, GUTTER, FOOTER = 512, 4, 60
+STAND_IN = {"classifier": "canvas", "target_class": "panda"}
+"""What the thumbnail of an example that needs a download is made with."""
+SIDE, GUTTER, FOOTER = 512, 4, 90
 WIDE = 1.55
 """A picture of this ratio or more is shown whole: a sheet, or two pictures beside each other."""
 INSET = 0.3
@@ -60,26 +60,28 @@ def save(page: Page, path: Path) -> dict[str, Any]:
 def thumbnail(name: str, graph: dict[str, Any], client: ComfyClient) -> Image.Image:
     """A square of what a workflow saves, its input picture in the corner.
 
-    One that needs a download is not run, and shows what it starts from.
+    One that needs a download is run with a bundled classifier, and says so.
     """
     before = Image.open(WORKFLOWS / "assets" / f"{BEFORE[name]}.png") if name in BEFORE else None
     downloads = [model["name"] for node in graph["nodes"] for model in node["properties"].get("models", [])]
-    if downloads:
-        pictures: list[Image.Image] = [to_pil_image(noise) for noise in photo_noise(224, 224, range(1, 5))]
-    else:
-        files = client.run(convert(graph, client.object_info())).images()
-        # Further ones repeat themselves.
-        pictures = [Image.open(io.BytesIO(client.view(file))) for file in files[: 1 if before else 4]]
+    prompt = convert(graph, client.object_info())
+    for node in prompt.values() if downloads else []:
+        node["inputs"] |= {name: value for name, value in STAND_IN.items() if isinstance(node["inputs"].get(name), str)}
+    files = client.run(prompt).images()
+    # Further ones repeat themselves.
+    pictures = [Image.open(io.BytesIO(client.view(file))) for file in files[: 1 if before else 4]]
     made = _square([picture.convert("RGB") for picture in pictures])
     if before is not None:
         small = ImageOps.fit(before.convert("RGB"), (round(INSET * SIDE),) * 2, Image.Resampling.LANCZOS)
         framed = ImageOps.expand(small, GUTTER, "white")
         made.paste(framed, (0, SIDE - framed.height))
     if downloads:
-        words, font = f"needs a download: {', '.join(downloads)}", ImageFont.load_default(22)
+        stand_in = f"here: {STAND_IN['target_class']} by {STAND_IN['classifier']}"
+        words = f"needs a download: {', '.join(downloads)}\n{stand_in}"
         draw = ImageDraw.Draw(made)
         draw.rectangle((0, SIDE - FOOTER, SIDE, SIDE), "#202428")
-        draw.text((SIDE / 2, SIDE - FOOTER / 2), words, "white", font, anchor="mm")
+        middle = (SIDE / 2, SIDE - FOOTER / 2)
+        draw.multiline_text(middle, words, "white", ImageFont.load_default(22), "mm", align="center")
     return made
 
 

@@ -43,7 +43,7 @@ def main() -> int:
         recipe = _recipe(arguments)
         if recipe.fine_tune:
             # What is wrong with it is said before the pictures are read.
-            layers_to_fine_tune(recipe)
+            layers_to_fine_tune(recipe, ())
         device = usable_device(arguments.device or fastest_device())
         # The extension is appended, because a name may have a dot.
         out: Path = arguments.out or Path(arguments.data.stem)
@@ -208,10 +208,12 @@ class _ReadingReporter:
 
     def __init__(self, stop: Stop) -> None:
         self.stop = stop
+        self.done = 0
 
     def __call__(self, done: int, count: int) -> None:
         self.stop.check()
-        if done and (done % 1000 == 0 or done == count):
+        if done > self.done and (done % 1000 == 0 or done == count):
+            self.done = done
             print(f"\rRead {done} of {count} pictures", end="", flush=True)
 
 

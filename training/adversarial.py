@@ -48,7 +48,7 @@ class AdversarialTrainer(Trainer):
             max_grad_norm=recipe.max_grad_norm,
             ema_decay=recipe.ema_decay,
         )
-        super().__init__(_initial_network(plan, len(labels), device), card, optimization, device)
+        super().__init__(_initial_network(plan, labels, device), card, optimization, device)
         self.augment = augmentation(recipe)
         self.cutmix = v2.CutMix(num_classes=len(labels))
 
@@ -89,11 +89,11 @@ def shuffled_rows(count: int, batch_size: int, step: int, seed: int) -> Tensor:
     return torch.randperm(count, generator=generator)[start : start + batch_size]
 
 
-def _initial_network(plan: TrainingPlan, classes: int, device: torch.device) -> ClassifierNetwork:
+def _initial_network(plan: TrainingPlan, labels: tuple[str, ...], device: torch.device) -> ClassifierNetwork:
     with seeded(plan.recipe.seed, device):
-        network = build_network(plan.architecture, classes)
+        network = build_network(plan.architecture, len(labels))
     if plan.recipe.fine_tune:
-        network.load_state_dict(layers_to_fine_tune(plan.recipe), strict=False)
+        network.load_state_dict(layers_to_fine_tune(plan.recipe, labels), strict=False)
     elif plan.pretrained:
         weights = load_classifier(bundled_classifiers()[plan.pretrained]).network.state_dict()
         first = {name: tensor for name, tensor in weights.items() if name.startswith(PRETRAINED_PREFIXES)}

@@ -39,7 +39,7 @@ def write_card(classifier: RobustClassifier, path: Path) -> None:
     robust = "; ".join(f"{accuracy:.1%} at {epsilon}" for epsilon, accuracy in evaluation.robust_accuracies.items())
     start = f"; first stages initialised from `{record.pretrained}`" if record.pretrained else ""
     if record.fine_tuned:
-        start = f"; fine-tuned from `{record.fine_tuned}`, with a new last layer"
+        start = f"; fine-tuned from `{record.fine_tuned}`"
     cutmix = f", CutMix in {record.cutmix_prob:.0%} of batches" if record.cutmix_prob else ""
     stage_two = ""
     if record.contrastive_step:

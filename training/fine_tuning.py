@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -10,10 +12,12 @@ from ..models import bundled_classifiers, load_classifier
 from .recipes import Recipe
 
 LAST_LAYER_PREFIX = "fc."
+NO_WEIGHTS = "downsampling"
+"""The hyperparameter that no tensor's shape hangs on: a training may go on with another."""
 
 
-def layers_to_fine_tune(recipe: Recipe) -> dict[str, Tensor]:
-    """The weights of every layer but the last, which has other classes, of the classifier that a recipe fine-tunes.
+def layers_to_fine_tune(recipe: Recipe, labels: Sequence[str]) -> dict[str, Tensor]:
+    """The weights of the classifier that a recipe fine-tunes; the last layer's only if it has the same classes.
 
     Robust features transfer well (Salman et al., arXiv 2007.08489).
 
@@ -24,10 +28,16 @@ def layers_to_fine_tune(recipe: Recipe) -> dict[str, Tensor]:
     """
     path = bundled_classifiers().get(recipe.fine_tune, Path(recipe.fine_tune))
     classifier = load_classifier(path)
-    if dict(classifier.card.architecture) != dict(recipe.architecture):
+    if _shape(classifier.card.architecture) != _shape(recipe.architecture):
         raise ValueError(
             f"'{recipe.fine_tune}' has another network ({dict(classifier.card.architecture)}) than this recipe "
             f"({dict(recipe.architecture)}). Choose the recipe that it was trained with."
         )
     weights = classifier.network.state_dict()
+    if tuple(labels) == classifier.labels:
+        return weights
     return {name: tensor for name, tensor in weights.items() if not name.startswith(LAST_LAYER_PREFIX)}
+
+
+def _shape(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in architecture.items() if name != NO_WEIGHTS}
