@@ -111,7 +111,7 @@ def ascend(
     best, best_loss = start, torch.full((len(start),), torch.inf, device=start.device, dtype=start.dtype)
     for step in steps or range(settings.steps):
         images = composite(start, free, mask)
-        losses, gradient = _loss_and_gradient(images, loss, _shift(step, settings.jitter))
+        losses, gradient = loss_and_gradient(images, loss, jitter_shift(step, settings.jitter))
         if settings.keep_best:
             best, best_loss = _better(images, losses, best, best_loss)
         if callback is not None:
@@ -119,8 +119,8 @@ def ascend(
         if mask is not None:
             gradient = gradient * mask
         gradient = precondition(gradient)
-        if mask is not None and settings.preconditioning.decay_power > 0:
-            # Lower frequencies reach beyond the mask, and the step's length counts only what is inside.
+        if mask is not None and settings.preconditioning.filters:
+            # Filtered frequencies reach beyond the mask, and the step's length counts only what is inside.
             gradient = gradient * mask
         progress = step / max(settings.steps - 1, 1)
         size = settings.step_size * (1 - progress * (1 - settings.final_step))
@@ -136,7 +136,7 @@ def ascend(
         return _better(images, loss(images), best, best_loss)[0]
 
 
-def _loss_and_gradient(images: Tensor, loss: Loss, shift: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def loss_and_gradient(images: Tensor, loss: Loss, shift: tuple[int, int]) -> tuple[Tensor, Tensor]:
     with torch.enable_grad():
         leaf = images.detach().requires_grad_()
         losses = loss(leaf if shift == (0, 0) else _shifted(leaf, shift))
@@ -149,7 +149,7 @@ def _better(images: Tensor, losses: Tensor, best: Tensor, best_loss: Tensor) -> 
     return torch.where(better.view(-1, 1, 1, 1), images, best), torch.where(better, losses, best_loss)
 
 
-def _shift(step: int, jitter: int) -> tuple[int, int]:
+def jitter_shift(step: int, jitter: int) -> tuple[int, int]:
     """The step's shift: the R2 low-discrepancy sequence covers the positions more evenly than chance."""
     side = 2 * jitter + 1
     return int((0.5 + step * 0.7548776662) % 1 * side) - jitter, int((0.5 + step * 0.5698402910) % 1 * side) - jitter

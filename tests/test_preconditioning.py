@@ -84,6 +84,30 @@ def test_a_frequency_falls_by_its_power_and_low_ones_stay(power: float) -> None:
     torch.testing.assert_close(tiles(wave(24)), 0.5**power * wave(24), atol=1e-5, rtol=1e-4)
 
 
+def test_whitening_takes_out_the_frequency_that_a_network_asks_for() -> None:
+    x = (torch.arange(64) + 0.5) / 64
+    plain = noise(2, 3, 64, 64)
+    # The first picture's own alone: pictures of a batch make no difference to each other.
+    dots = plain + 20 * torch.cos(torch.pi * 2 * 15 * x) * torch.tensor([1.0, 0.0]).view(2, 1, 1, 1)
+
+    def peak(images: Tensor) -> Tensor:
+        power = torch.fft.rfft2(images).abs().square().mean(1)[:, 0]
+        return (power[:, 15] / power[:, [4, 5, 25, 26]].mean(1)).sqrt()
+
+    found = {w: Preconditioning(whitening=w).for_images(dots)(dots) for w in (0.5, 1.0)}
+    assert peak(dots)[0] > 10 * peak(found[1.0])[0]
+    assert peak(dots)[0] > 3 * peak(found[0.5])[0] > 3 * peak(found[1.0])[0]
+    torch.testing.assert_close(found[1.0][1:], Preconditioning(whitening=1.0).for_images(dots[1:])(dots[1:]))
+    # Noise is white already: only its length changes.
+    kept = F.cosine_similarity(found[1.0][1].flatten(), plain[1].flatten(), dim=0)
+    assert kept > 0.95
+
+
+def test_a_gradient_of_zero_stays_zero() -> None:
+    nothing = torch.zeros(1, 3, 9, 12)
+    assert torch.equal(Preconditioning(whitening=1.0, decay_power=1.2).for_images(nothing)(nothing), nothing)
+
+
 def test_a_wavelength_counts_the_same_in_both_directions_of_a_picture_that_is_not_square() -> None:
     # Stripes of 8 pixels: 6 cycles in 48 pixels, as large as 24 x 96.
     lying = torch.cos(torch.pi * 2 * (torch.arange(24) + 0.5) / 8)[:, None].expand(1, 3, 24, 96)
@@ -120,7 +144,7 @@ def test_a_class_has_the_covariance_of_its_pictures() -> None:
 
 def test_a_covariance_is_computed_only_where_it_is_used(canvas: RobustClassifier) -> None:
     weights = Mix.single(3).vector(len(canvas.labels))[None]
-    plain = preset(TranslateSettings, "generate").settings.with_values(decorrelation=0.0)
+    plain = preset(TranslateSettings, "generate").settings.with_values(decorrelation=0.0, whitening=0.0)
     assert target_covariance(canvas, weights, plain.with_values(decay_power=1.0).ascent) is None
     found = target_covariance(canvas, weights, plain.with_values(decorrelation=0.5).ascent)
     assert canvas.seeds is not None
@@ -131,17 +155,24 @@ def test_a_covariance_is_computed_only_where_it_is_used(canvas: RobustClassifier
     norm=st.sampled_from(("l2", "linf")),
     decorrelation=st.sampled_from((0.0, 0.5, 1.0)),
     decay_power=st.sampled_from((0.0, 0.5, 1.0)),
+    whitening=st.sampled_from((0.0, 1.0)),
     height=st.integers(8, 20),
     width=st.integers(8, 20),
     masked=st.booleans(),
 )
 def test_constraint_mask_and_independence_hold(
-    norm: Literal["l2", "linf"], decorrelation: float, decay_power: float, height: int, width: int, masked: bool
+    norm: Literal["l2", "linf"],
+    decorrelation: float,
+    decay_power: float,
+    whitening: float,
+    height: int,
+    width: int,
+    masked: bool,
 ) -> None:
     start, wanted = noise(3, 3, height, width).sigmoid(), noise(3, 3, height, width, seed=1).sigmoid()
     mask = (noise(3, 1, height, width, seed=2) > 0).float() if masked else None
     epsilon = 1.5 if norm == "l2" else 0.1
-    metric = Preconditioning(decorrelation, decay_power)
+    metric = Preconditioning(decorrelation, decay_power, whitening)
     settings = AscentSettings(
         steps=3, step_size=epsilon / 2, constraint=Constraint(norm, epsilon), preconditioning=metric
     )
@@ -168,7 +199,7 @@ def test_pictures_still_show_the_class_and_are_less_colourful(canvas: RobustClas
     mix = Mix.single(canvas.labels.index("church"))
     start = torch.full((1, 3, *size), 0.5)
     usual = preset(TranslateSettings, "generate").settings
-    plain = usual.with_values(detail_steps=2, decorrelation=0.0, decay_power=0.0)
+    plain = usual.with_values(detail_steps=2, decorrelation=0.0, decay_power=0.0, whitening=0.0)
     natural = plain.with_values(decorrelation=0.5)
     assert natural.values()["decorrelation"] == 0.5
     images = [translate(canvas, start, mix, settings, [0]) for settings in (plain, natural)]
@@ -202,7 +233,7 @@ def test_every_operation_with_a_class_takes_its_covariance(canvas: RobustClassif
 
 def test_every_operation_keeps_its_promise_in_the_metric_of_photographs(canvas: RobustClassifier) -> None:
     # Not square, with a finer level in tiles, and two classes that the operation guesses.
-    metric = {"decorrelation": 0.5, "decay_power": 1.0}
+    metric = {"decorrelation": 0.5, "decay_power": 1.0, "whitening": 0.5}
     images = noise(2, 3, 120, 200).sigmoid()
     mask = torch.zeros(2, 1, 120, 200)
     mask[..., 30:80, 60:150] = 1
@@ -226,3 +257,5 @@ def test_exponents_out_of_range_are_named() -> None:
         Preconditioning(decorrelation=3)
     with pytest.raises(ValueError, match="decay_power is -1"):
         preset(TranslateSettings, "generate").settings.with_values(decay_power=-1)
+    with pytest.raises(ValueError, match=r"whitening is 1\.5; it must be from 0 to 1"):
+        Preconditioning(whitening=1.5)
