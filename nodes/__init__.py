@@ -11,6 +11,7 @@ from .comfy import server as _server
 from .features import RobustFeatures as RobustFeatures
 from .fit_seeds import RobustFitSeeds as RobustFitSeeds
 from .inpaint import RobustInpaint as RobustInpaint
+from .live_canvas import RobustCanvas as RobustCanvas
 from .load_classifier import RobustLoadClassifier as RobustLoadClassifier
 from .paint import RobustActivationPaint as RobustActivationPaint
 from .save_classifier import RobustSaveClassifier as RobustSaveClassifier

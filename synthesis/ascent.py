@@ -137,6 +137,7 @@ def ascend(
 
 
 def loss_and_gradient(images: Tensor, loss: Loss, shift: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Losses `[B]` of images `[B, 3, H, W]`, shifted by so many pixels (down, right), and their gradient."""
     with torch.enable_grad():
         leaf = images.detach().requires_grad_()
         losses = loss(leaf if shift == (0, 0) else _shifted(leaf, shift))

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page
 from robust_synthesis.models import ClassifierCard, RobustClassifier, bundled_classifiers, load_classifier
 from robust_synthesis.models.architectures import build_network
 from tests.class_picker_editor import Editor
+from tests.live_dialog import LiveCanvas
 from tools.editor import chromium, complaints_of, open_editor
 from tools.server import ComfyServer
 
@@ -156,3 +157,29 @@ def seeded(editor: Editor) -> Editor:
     editor.build(["RobustLoadClassifier", "RobustClassSeed"], [(1, "classifier", 2, "classifier")])
     editor.choose("canvas")
     return editor
+
+
+@pytest.fixture
+def live(editor: Editor, server: ComfyServer, opened: tuple[Page, list[str]]) -> Iterator[LiveCanvas]:
+    """The Live Canvas, nothing built yet."""
+    canvas = LiveCanvas(editor, server, opened[1])
+    yield canvas
+    canvas.close()
+
+
+@pytest.fixture
+def live_blank(live: LiveCanvas) -> LiveCanvas:
+    """Its dialog on a blank canvas."""
+    live.build()
+    live.open()
+    live.blank()
+    return live
+
+
+@pytest.fixture
+def live_photo(live: LiveCanvas) -> LiveCanvas:
+    """Its dialog on a photo that is wired in."""
+    live.build(photo=True)
+    live.open()
+    live.shown()
+    return live

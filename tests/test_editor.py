@@ -29,6 +29,7 @@ NODES = {
     "RobustTranslate": "Translate to Class",
     "RobustInpaint": "Masked Inpaint",
     "RobustUpsample": "Upsample",
+    "RobustCanvas": "Live Canvas",
     "RobustActivationPaint": "Activation Paint",
     "RobustFeatures": "Find Features",
     "RobustClassify": "Classify Image",

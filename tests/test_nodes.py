@@ -44,6 +44,7 @@ INPUTS = {
         "reference_mask",
         "animate",
     ],
+    "RobustCanvas": ["classifier", "image", "width", "height", "painting"],
     "RobustFeatures": ["classifier", "image", "count", "mask"],
     "RobustClassify": ["classifier", "image", "top_k"],
     "RobustFitSeeds": ["classifier", "target_class", "image", "folder"],

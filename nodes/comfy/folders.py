@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
+import secrets
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from .status import cancel_requested
 
 CLASSIFIERS = "robust_classifiers"
 TRAININGS = "robust_training"
+PAINTINGS = "robust_canvas"
 
 
 def register_classifier_folder() -> None:
@@ -98,6 +101,75 @@ def input_folder(name: str) -> Path:
     return path
 
 
+def new_painting_folder() -> Path:
+    """The folder for a new painting of the Live Canvas, inside ComfyUI's input folder; it does not exist yet."""
+    return _paintings() / secrets.token_hex(8)
+
+
+def painting_name(folder: Path, number: int) -> str:
+    """The name of a revision of a painting: `robust_canvas/<folder>/0001.png`."""
+    return f"{PAINTINGS}/{folder.name}/{number:04}.png"
+
+
+def painting_file(name: str) -> Path:
+    """The picture of a painting's revision, by its name; it need not exist.
+
+    Raises:
+        ValueError: it is no such name, or a link there leads out of the folder of paintings.
+    """
+    written = re.fullmatch(rf"{PAINTINGS}/([0-9A-Za-z_-]{{1,64}})/([0-9]{{4,8}}\.png)", name.strip())
+    if written is None:
+        raise ValueError(
+            f"'{shortened(name)}' is not the name of a painting, like '{PAINTINGS}/0a1b/0001.png'. Empty the field and "
+            "open the Live Canvas to begin a new one."
+        )
+    path = _paintings() / written[1] / written[2]
+    beside = [entry for entry in path.parent.iterdir() if entry.is_symlink()] if path.parent.is_dir() else []
+    if any(not entry.resolve().is_relative_to(_paintings()) for entry in (path, *beside)):
+        raise ValueError(
+            f"'{name}' is a link that leads out of ComfyUI's folder input/{PAINTINGS}: it is not followed."
+        )
+    return path
+
+
+def _paintings() -> Path:
+    return Path(folder_paths.get_input_directory()).resolve() / PAINTINGS
+
+
+def served_file(filename: str, subfolder: str, kind: str) -> Path:
+    """A file in ComfyUI's folder for a kind of files ('input', 'output' or 'temp'), as its route /view names it.
+
+    Raises:
+        ValueError: there is no such file there, or a link leads out of that folder.
+    """
+    root = Path(folder_paths.get_directory_by_type(kind)).resolve()
+    try:
+        path = Path(os.path.normpath(root / subfolder / filename)).resolve()
+        if filename and path.is_relative_to(root) and path.is_file():
+            return path
+    except OSError:
+        # A name that is too long for the disk, or a circle of links.
+        pass
+    raise ValueError(f"There is no file '{shortened(filename)}' in ComfyUI's {kind} folder.")
+
+
+def temporary_picture(filename: str) -> tuple[Path, dict[str, str]]:
+    """The path for a picture in ComfyUI's temp folder, and how its route /view names it."""
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / filename, {"filename": filename, "subfolder": "", "type": "temp"}
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Changes when the file does.
+
+    Raises:
+        OSError: there is no such file.
+    """
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
 def _as_on_disk(folder: Path, inside: Path) -> Path:
     """The path with each name in the Unicode form that it has on the disk: macOS writes accents separately."""
     for name in inside.parts:
@@ -114,8 +186,8 @@ def fingerprint(folder: str) -> object:
     try:
         place = input_folder(folder)
         if place.is_file():
-            return _stamp(place)
-        return sorted((path, *_stamp(place / path)) for path in _files(place))
+            return stamp(place)
+        return sorted((path, *stamp(place / path)) for path in _files(place))
     except (ValueError, OSError, _StoppedError):
         # The node itself says why. Tuples with the same NaN would be equal.
         return float("nan")
@@ -125,11 +197,6 @@ def _files(place: Path) -> Iterator[str]:
     found = find_files(place, _stop_if_cancelled)
     yield from found.pictures
     yield from (path for path in found.others if (place / path).is_file())
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_mtime_ns, status.st_size
 
 
 class _StoppedError(Exception):

@@ -17,13 +17,15 @@ from ...models.thumbnails import COLUMNS, find_sheet
 from ...training import class_names
 from .classifiers import classifier_choices
 from .folders import classifier_folders, input_folder
+from .live_routes import LiveRoutes
+from .live_sessions import sessions
 
 EXAMPLES = Path(__file__).parents[2] / "workflows" / "assets"
 EXAMPLE_PREFIX = "robust_"
 
 
 def register_routes() -> None:
-    """Add the routes that the editor asks for notes on classifiers, for class names and for pictures of classes."""
+    """Add the routes of the editor: notes on classifiers, class names, pictures of classes, and the Live Canvas."""
     # ComfyUI's nodes can be used without its server.
     server = getattr(PromptServer, "instance", None)
     if server is None:
@@ -52,6 +54,8 @@ def register_routes() -> None:
         if path is None:
             raise web.HTTPNotFound(text="There are no pictures of this classifier's classes.")
         return web.FileResponse(path)
+
+    LiveRoutes(sessions).add_to(routes)
 
 
 def _folder_classes(folder: str) -> tuple[list[list[str]], str]:

@@ -1,5 +1,6 @@
 // A list of classes under a text field (the ARIA combobox pattern); the field stays free text.
 
+import { classPicture } from "./class_picture.js"
 import { isNamed, matching, termAt, withName } from "./class_term.js"
 
 const GAP = 2
@@ -109,22 +110,10 @@ export class ClassList {
         const [name, ...others] = names
         const row = Object.assign(document.createElement("li"), { id: `${this.id}-${index}`, role: "option" })
         row.setAttribute("aria-selected", String(current))
-        if (this.sheet) row.append(this.picture(this.classes.indexOf(names)))
+        if (this.sheet) row.append(classPicture(this.sheet, this.classes.length, this.classes.indexOf(names)))
         row.append(Object.assign(document.createElement("span"), { className: "name", textContent: name }))
         if (others.length) row.append(Object.assign(document.createElement("small"), { textContent: others.join(", ") }))
         return row
-    }
-
-    /** What the classifier paints of a class: a part of its sheet. */
-    picture(index) {
-        const { url } = this.sheet
-        const columns = Math.min(this.sheet.columns, this.classes.length)
-        const picture = Object.assign(document.createElement("span"), { className: "picture", ariaHidden: "true" })
-        const place = [-(index % columns), -Math.floor(index / columns)]
-        picture.style.backgroundImage = `url("${url}")`
-        picture.style.backgroundSize = `calc(${columns} * var(--picture)) auto`
-        picture.style.backgroundPosition = place.map((steps) => `calc(${steps} * var(--picture))`).join(" ")
-        return picture
     }
 
     /** Lay the list under the field, or above it where there is more room. */

@@ -8,6 +8,7 @@ const CLASSIFIER = "ROBUST_CLASSIFIER"
 // The nodes that make classifiers, and the widget that decides their classes.
 const NAMED_BY = { RobustLoadClassifier: "classifier", RobustTrainClassifier: "folder" }
 const CLASS_INPUT = "target_class"
+const BYPASSED = 4
 // The ids of the two boundaries inside of a subgraph: numbers in older front ends, texts in newer ones.
 const FROM_OUTSIDE = -10
 const TO_OUTSIDE = -20
@@ -30,17 +31,24 @@ export function placeOf(node) {
 
 /** What to ask the server for the classes of the classifier that a place is connected to; undefined if there is none. */
 export function classQuery(place) {
-    const seen = new Set()
-    while (place && !seen.has(key(place))) {
-        seen.add(key(place))
-        const { node } = place
-        const widget = NAMED_BY[node.comfyClass]
-        if (widget) return String(new URLSearchParams({ [widget]: widgetValue(place, widget) ?? "" }))
-        // Other nodes pass a classifier on: reroutes, Fit Class Seeds, bypassed nodes.
-        const input = node.inputs?.find(({ type }) => type === CLASSIFIER) ?? node.inputs?.[0]
-        place = input && origin(place, input)
-    }
-    return undefined
+    const maker = classifierPlace(place)
+    const widget = NAMED_BY[maker?.node.comfyClass]
+    return widget && String(new URLSearchParams({ [widget]: widgetOf(maker, widget)?.value ?? "" }))
+}
+
+/** The place of the node that makes the classifier that a place is connected to; undefined if there is none. */
+export function classifierPlace(place) {
+    // Other nodes pass a classifier on: reroutes, Fit Class Seeds, bypassed nodes.
+    const next = ({ node }) => node.inputs?.find(({ type }) => type === CLASSIFIER) ?? node.inputs?.[0]
+    return sourceOf(place, ({ node }) => node.comfyClass in NAMED_BY, next)
+}
+
+/** The place whose picture arrives at a place's input of that name, through reroutes and bypassed nodes. */
+export function picturePlace(place, name) {
+    const passesOn = ({ node }) => node.type === "Reroute" || node.mode === BYPASSED
+    const next = ({ node }) => node.inputs?.find(({ type }) => type === "IMAGE") ?? node.inputs?.[0]
+    const input = place.node.inputs?.find((one) => one.name === name)
+    return sourceOf(input && origin(place, input), (found) => !passesOn(found), next)
 }
 
 /** The place whose target class is typed into that widget of a place: itself, or one it is linked or promoted to. */
@@ -69,13 +77,25 @@ function target(graph, links, hosts, seen) {
     return undefined
 }
 
-function widgetValue(place, name) {
+/** The widget that decides a value of a node: its own, that of a primitive, or one outside of its subgraph. */
+export function widgetOf(place, name) {
     const { node } = place
     const input = node.inputs?.find(({ widget }) => widget?.name === name)
     const from = input && origin(place, input)
-    // A loader inside of a subgraph may have its widget on the outside.
-    if (from?.promoted) return from.promoted.value
-    return from ? from.node.widgets?.[0]?.value : node.widgets?.find((widget) => widget.name === name)?.value
+    if (from?.promoted) return from.promoted
+    return from ? from.node.widgets?.[0] : node.widgets?.find((widget) => widget.name === name)
+}
+
+/** The first place that is wanted, on the way up from one. */
+function sourceOf(place, isWanted, nextInput) {
+    const seen = new Set()
+    while (place && !isWanted(place)) {
+        if (seen.has(key(place))) return undefined
+        seen.add(key(place))
+        const input = nextInput(place)
+        place = input && origin(place, input)
+    }
+    return place
 }
 
 /** The place whose output arrives at `input`; at the border of a subgraph, the one on the other side. */

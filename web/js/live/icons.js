@@ -1,0 +1,28 @@
+// Line drawings in a square of 24, drawn with the colour of the text.
+
+export const ICONS = {
+    class: `<path d="M3 20c3 0 4-1 4-3a2.5 2.5 0 0 1 5 0c0 2.5-2.5 4-5 4-1.6 0-3-.4-4-1z"/><path d="M10.5 14.5 19 4.5a1.4 1.4 0 0 1 2 2L12 15.5"/>`,
+    feature: `<path d="M11 3l1.8 5.2L18 10l-5.2 1.8L11 17l-1.8-5.2L4 10l5.2-1.8z"/><path d="M18.5 15.5v5M16 18h5"/>`,
+    colour: `<path d="M12 3s6.5 6.5 6.5 11a6.5 6.5 0 0 1-13 0C5.5 9.5 12 3 12 3z"/>`,
+    grow: `<path d="M12 21v-9"/><path d="M12 12c0-4 3-6.5 8-6.5 0 4.5-3 7-8 6.5z"/><path d="M12 15.5c0-3-2.5-5-7.5-5 0 3.5 2.5 5.5 7.5 5z"/>`,
+    restore: `<path d="M4 12a8 8 0 1 0 2.6-5.9L4 8.5"/><path d="M4 3.5v5h5"/><path d="M12 8v4.5l3 1.5"/>`,
+    eyedropper: `<path d="M13.5 6.5l4 4"/><path d="M12 8l4 4-8 8H4v-4z"/><path d="M15 5l1.6-1.6a2 2 0 0 1 2.8 0l1.2 1.2a2 2 0 0 1 0 2.8L19 9"/>`,
+    rectangle: `<path d="M4 8V5.5A1.5 1.5 0 0 1 5.5 4H8M11 4h2M16 4h2.5A1.5 1.5 0 0 1 20 5.5V8M20 11v2M20 16v2.5a1.5 1.5 0 0 1-1.5 1.5H16M13 20h-2M8 20H5.5A1.5 1.5 0 0 1 4 18.5V16M4 13v-2"/>`,
+    lasso: `<path d="M7 16c-2.4-1.1-4-3-4-5.2C3 7 7 4 12 4s9 3 9 6.8-4 6.7-9 6.7c-1 0-2-.1-3-.4"/><circle cx="7.5" cy="17" r="1.8"/><path d="M7.5 18.8c0 1.2-.5 2-1.5 2.7"/>`,
+    undo: `<path d="M8 5L3.5 9.5 8 14"/><path d="M4 9.5h10.5a5.5 5.5 0 0 1 0 11H10"/>`,
+    redo: `<path d="M16 5l4.5 4.5L16 14"/><path d="M20 9.5H9.5a5.5 5.5 0 0 0 0 11H14"/>`,
+    minus: `<path d="M5 12h14"/>`,
+    plus: `<path d="M5 12h14M12 5v14"/>`,
+    fit: `<path d="M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5"/>`,
+    before: `<path d="M12 3v18"/><rect x="3.5" y="5" width="17" height="14" rx="2"/><path d="M12 9l-6 6M12 14l-4 4"/>`,
+    fill: `<path d="M10 3l8.5 8.5-7 7a2 2 0 0 1-2.8 0L4 13.8a2 2 0 0 1 0-2.8L10.5 4.5"/><path d="M3.5 12.5h14"/><path d="M20.5 16s1.5 2 1.5 3.2a1.5 1.5 0 0 1-3 0C19 18 20.5 16 20.5 16z"/>`,
+    deselect: `<path d="M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4M9 9l6 6M15 9l-6 6"/>`,
+    new: `<path d="M13.5 3H7a2 2 0 0 0-2 2v14a2 2 0 0 0 2 2h10a2 2 0 0 0 2-2V8.5z"/><path d="M13.5 3v5.5H19M12 11.5v6M9 14.5h6"/>`,
+    export: `<path d="M12 4v11M7.5 10.5 12 15l4.5-4.5"/><path d="M4 16v2.5A1.5 1.5 0 0 0 5.5 20h13a1.5 1.5 0 0 0 1.5-1.5V16"/>`,
+    done: `<path d="M4.5 12.5l5 5 10-11"/>`,
+    close: `<path d="M6 6l12 12M18 6L6 18"/>`,
+    mirror: `<path d="M12 3v18"/><path d="M8.5 7v10L3 17zM15.5 7v10l5.5 0z"/>`,
+    photo: `<rect x="3.5" y="5" width="17" height="14" rx="2"/><circle cx="8.5" cy="10" r="1.5"/><path d="M4 17l5-4.5 3.5 3 3-2.5 5 4"/>`,
+    blank: `<rect x="4.5" y="4.5" width="15" height="15" rx="1.5"/>`,
+    again: `<path d="M20 12a8 8 0 1 1-2.6-5.9L20 8.5"/><path d="M20 3.5v5h-5"/>`,
+}
