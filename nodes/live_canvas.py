@@ -76,6 +76,8 @@ class RobustCanvas(io.ComfyNode):
     ) -> io.NodeOutput:
         base = blank(width, height) if image is None else _base(image)
         painted = _read(painting) if painting.strip() else Painting(base)
+        if not painting.strip():
+            show_status("Nothing is painted yet: press Open.")
         changed = image is not None and digest(base) != digest(painted.base)
         if changed:
             show_status(

@@ -32,6 +32,7 @@ SAVED = {
     "inpaint": [(384, 512)],
     "outpaint": [(576, 768)],
     "large": [(1024, 1024)],
+    "live": [(512, 768)],
     "own-seeds": [(96, 96)] * 4,
     "paint": [(384, 512)],
     "refine": [(96, 200)] * 4,
@@ -284,6 +285,11 @@ def the_trained_classifier_is_listed(example: Example) -> None:
     assert example.again().result.seconds < 5
 
 
+def the_canvas_is_blank_until_it_is_painted_on(example: Example) -> None:
+    (saved,) = example.pictures(example.one("SaveImage"))
+    assert len(np.unique(saved)) == 1
+
+
 CHECKS: dict[str, Callable[[Example], None]] = {
     "generate": frames_make_a_film,
     "horse-to-zebra": the_horse_alone_becomes_a_zebra,
@@ -292,6 +298,7 @@ CHECKS: dict[str, Callable[[Example], None]] = {
     "upsample": the_mean_of_each_block_is_the_photo,
     "paint": each_brush_paints_its_own_region,
     "features": found_features_are_painted,
+    "live": the_canvas_is_blank_until_it_is_painted_on,
     "own-seeds": own_seeds_show_their_pictures_colours,
     "refine": refining_raises_the_score,
     "everything": every_operation_is_in_it,

@@ -92,7 +92,8 @@ def test_whitening_takes_out_the_frequency_that_a_network_asks_for() -> None:
 
     def peak(images: Tensor) -> Tensor:
         power = torch.fft.rfft2(images).abs().square().mean(1)[:, 0]
-        return (power[:, 15] / power[:, [4, 5, 25, 26]].mean(1)).sqrt()
+        ratio: Tensor = power[:, 15] / power[:, [4, 5, 25, 26]].mean(1)
+        return ratio.sqrt()
 
     found = {w: Preconditioning(whitening=w).for_images(dots)(dots) for w in (0.5, 1.0)}
     assert peak(dots)[0] > 10 * peak(found[1.0])[0]

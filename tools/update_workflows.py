@@ -22,6 +22,7 @@ from robust_synthesis.synthesis.figures import DARK, image_grid
 
 from .client import ComfyClient
 from .editor import chromium, load_graph, open_editor, saved_graph
+from .live_session import filmstrip
 from .paths import LOGS, ROOT
 from .server import ComfyServer
 from .workflow import convert, read
@@ -60,10 +61,12 @@ def save(page: Page, path: Path) -> dict[str, Any]:
 def thumbnail(name: str, graph: dict[str, Any], client: ComfyClient) -> Image.Image:
     """A square of what a workflow saves, its input picture in the corner.
 
-    One that needs a download is run with a bundled classifier, and says so.
+    One that needs a download is run with a bundled classifier, and says so; the Live Canvas is painted on.
     """
     before = Image.open(WORKFLOWS / "assets" / f"{BEFORE[name]}.png") if name in BEFORE else None
     downloads = [model["name"] for node in graph["nodes"] for model in node["properties"].get("models", [])]
+    if name == "live":
+        return _square([filmstrip()[-1][1]])
     prompt = convert(graph, client.object_info())
     for node in prompt.values() if downloads else []:
         node["inputs"] |= {name: value for name, value in STAND_IN.items() if isinstance(node["inputs"].get(name), str)}
