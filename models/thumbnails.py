@@ -11,6 +11,8 @@ from .files import is_file
 SIDE, COLUMNS = 64, 8
 """The sheet's pictures, in the order of the classes, are so many pixels wide and high, and so many in a row."""
 EXTENSION = ".classes.jpg"
+MAX_CLASSES = 200
+"""A classifier of more has no sheet."""
 
 
 def sheet_of(path: Path) -> Path:

@@ -196,11 +196,11 @@ def read_box(query: Mapping[str, str]) -> tuple[int, int, int, int] | None:
     return left, top, width, height
 
 
-def read_feature(query: Mapping[str, str], count: int) -> int:
-    """The number of one of `count` features.
+def read_number(query: Mapping[str, str], count: int) -> int:
+    """The number of one of `count` features or classes.
 
     Raises:
-        RequestError: there is no such feature.
+        RequestError: there is none of that number.
     """
     return _query_integer(query, "number", 0, count - 1)
 

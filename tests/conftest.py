@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from playwright.sync_api import Browser, Page
 
 from robust_synthesis.models import ClassifierCard, RobustClassifier, bundled_classifiers, load_classifier
 from robust_synthesis.models.architectures import build_network
+from robust_synthesis.models.thumbnails import sheet_of
 from tests.class_picker_editor import Editor
 from tests.live_dialog import LiveCanvas
 from tools.editor import chromium, complaints_of, open_editor
@@ -119,6 +121,17 @@ def server(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     base = tmp_path_factory.mktemp("server")
     with ComfyServer.start(base, base / "server.log") as running:
         yield running
+
+
+@pytest.fixture
+def without_sheet(server: ComfyServer) -> Iterator[str]:
+    """A user's classifier that has no pictures of its classes yet."""
+    path = server.base / "models" / "robust_classifiers" / "without_sheet.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(bundled_classifiers()["seasons"], path)
+    yield path.name
+    path.unlink()
+    sheet_of(path).unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")

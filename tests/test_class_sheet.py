@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
@@ -19,6 +20,7 @@ from robust_synthesis.synthesis import Mix, class_sheet, generate
 from robust_synthesis.synthesis.class_sheet import RANDOM_SEED
 from robust_synthesis.training.pictures import Pictures
 from robust_synthesis.training.seeds import fit_all_seeds
+from tests.live_client import LiveClient
 from tools.server import ComfyServer
 
 
@@ -39,6 +41,27 @@ def test_classes_without_seeds_have_pictures_of_their_own(tiny: RobustClassifier
     sheet = class_sheet(tiny)
     tiles = {sheet.crop((left, 0, left + SIDE, SIDE)).tobytes() for left in range(0, 3 * SIDE, SIDE)}
     assert len(tiles) == 3
+
+
+def test_the_live_canvas_makes_them_once_and_keeps_them(server: ComfyServer, without_sheet: str) -> None:
+    def sheet() -> dict[str, int] | None:
+        with urllib.request.urlopen(f"{server.url}/robust_synthesis/classes?classifier={without_sheet}") as answer:
+            found: dict[str, int] | None = json.load(answer)["sheet"]
+        return found
+
+    session = LiveClient(server.url).open(classifier=without_sheet)
+    first = session.get("class?number=0")
+    assert first.pixels.shape == (SIDE, SIDE, 3)
+    assert sheet() is None
+    second = session.get("class?number=1")
+    assert sheet() == {"columns": COLUMNS}
+    assert session.get("class?number=0").content == first.content != second.content
+    assert session.client.get(f"/{session.id}/class?number=2").status == 400
+    session.close()
+    path = f"{server.url}/robust_synthesis/thumbnails?classifier={without_sheet}"
+    with urllib.request.urlopen(path) as answer:
+        kept = np.asarray(Image.open(io.BytesIO(answer.read())).convert("RGB")).astype(int)
+    assert np.abs(kept[:, :SIDE] - first.pixels).mean() < 4 < np.abs(kept[:, SIDE:] - first.pixels).mean()
 
 
 @pytest.mark.parametrize("name", bundled_classifiers())

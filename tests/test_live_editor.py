@@ -116,6 +116,20 @@ def test_the_eyedropper_finds_features_and_a_feature_paints(live_photo: LiveCanv
     assert changed(before, live_photo.pixels()).any()
 
 
+def test_pictures_of_classes_that_nobody_has_made_yet_are_painted(live: LiveCanvas, without_sheet: str) -> None:
+    live.build()
+    live.editor.choose(without_sheet)
+    live.open()
+    live.blank()
+    live.page.wait_for_function(
+        """() => {
+            const pictures = [...document.querySelectorAll("dialog .right .tile[data-class] .picture")]
+            return pictures.length === 2 && pictures.every(({ style }) => style.backgroundImage.includes("blob:"))
+        }""",
+        timeout=60_000,
+    )
+
+
 def test_before_is_shown_while_its_key_is_held(live_blank: LiveCanvas) -> None:
     page = live_blank.page
     live_blank.colour("#ff0000")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..models import RobustClassifier, save_classifier
-from ..models.thumbnails import sheet_of
+from ..models.thumbnails import MAX_CLASSES, sheet_of
 from ..synthesis import class_sheet
 from ..synthesis.ascent import Callback
 from .card import CardInfo, write_card
@@ -23,7 +23,6 @@ from .recipes import TrainingPlan
 from .record import Evaluation, TrainingRecord
 from .samples import write_samples
 
-MAX_SHEET_CLASSES = 200
 """Of more classes the class picker shows names alone: a picture of each takes a quarter of a second or more."""
 
 
@@ -72,7 +71,7 @@ class Results:
             classifier: with seeds of all its classes, on the device that is to compute.
             callback: see `synthesis.ascent.Callback`.
         """
-        if len(classifier.labels) <= MAX_SHEET_CLASSES:
+        if len(classifier.labels) <= MAX_CLASSES:
             with logged_if_unwritable("The pictures of the classes"):
                 class_sheet(classifier, callback).save(sheet_of(self.paths.result), quality=85)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
+from PIL import Image
 
 from ...models.sidecar import DataConfig
 from .classifiers import LoadedClassifier, classifier_choice, classifier_version, load
@@ -92,6 +93,9 @@ class SharedClassifier:
     """How many bytes an ascent takes beside the weights."""
     features: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
     """What its features look like, as JPEG files, as far as somebody asked."""
+
+    classes: dict[int, Image.Image] = field(default_factory=dict)
+    """What it paints of its classes, as far as somebody asked."""
 
     def keep(self, number: int, picture: bytes) -> None:
         """Keep the picture of a feature."""

@@ -14,7 +14,12 @@ FAST = 1
 
 def jpeg(pixels: Tensor) -> bytes:
     """A JPEG file of `uint8 [3, h, w]`."""
-    return _file(_image(pixels), "JPEG", quality=JPEG_QUALITY)
+    return jpeg_file(_image(pixels))
+
+
+def jpeg_file(image: Image.Image) -> bytes:
+    """A JPEG file of a picture."""
+    return _file(image, "JPEG", quality=JPEG_QUALITY)
 
 
 def png(pixels: Tensor) -> bytes:
@@ -26,7 +31,7 @@ def thumbnail(pixels: Tensor, longest: int) -> bytes:
     """A JPEG file of `uint8 [3, h, w]`, no side longer than `longest`."""
     image = _image(pixels)
     image.thumbnail((longest, longest), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    return _file(image, "JPEG", quality=JPEG_QUALITY)
+    return jpeg_file(image)
 
 
 def _image(pixels: Tensor) -> Image.Image:

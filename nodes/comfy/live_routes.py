@@ -16,7 +16,7 @@ from ...models import CheckpointError
 from ...synthesis.live import PaintingError
 from .. import live_requests as requests
 from .live_device import NotHereError, PromptRunsError
-from .live_pictures import jpeg, png, thumbnail
+from .live_pictures import jpeg, jpeg_file, png, thumbnail
 from .live_session import Answer, NoStrokeError, Session
 from .live_sessions import GoneError, LiveSessions, MissingPaintingError
 
@@ -73,6 +73,7 @@ class LiveRoutes:
             "/{session}/picture": self.picture,
             "/{session}/before": self.before,
             "/{session}/feature": self.feature,
+            "/{session}/class": self.class_picture,
         }
         for path, handler in posted.items():
             routes.post(PREFIX + path)(_guarded(handler))
@@ -112,8 +113,15 @@ class LiveRoutes:
 
     async def feature(self, request: web.Request) -> web.Response:
         def work(session: Session) -> bytes:
-            number = requests.read_feature(request.query, session.shared.loaded.model.feature_count)
+            number = requests.read_number(request.query, session.shared.loaded.model.feature_count)
             return self._sessions.feature(session, number)
+
+        return _image(await self._with_session(request, work), "image/jpeg")
+
+    async def class_picture(self, request: web.Request) -> web.Response:
+        def work(session: Session) -> bytes:
+            number = requests.read_number(request.query, len(session.shared.loaded.model.labels))
+            return jpeg_file(self._sessions.class_picture(session, number))
 
         return _image(await self._with_session(request, work), "image/jpeg")
 

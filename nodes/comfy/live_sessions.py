@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+import logging
 import secrets
 import threading
 import time
@@ -13,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from PIL import Image
 from server import PromptServer
 
+from ...models.thumbnails import MAX_CLASSES, sheet_of
 from ...synthesis import visualise_features
+from ...synthesis.class_sheet import class_picture, joined
 from ...synthesis.live import Painting, digest, next_revision, read_revision, replay, write_revision
 from ..live_requests import BaseRequest, OpenRequest
 from .folders import new_painting_folder, painting_file, painting_name
@@ -158,6 +162,23 @@ class LiveSessions:
             shared.keep(number, jpeg(eight_bits(picture)))
         return shared.features[number]
 
+    def class_picture(self, session: Session, number: int) -> Image.Image:
+        """What the classifier paints of a class; once it is known of all, their sheet is kept beside its file.
+
+        Raises:
+            PromptRunsError: nothing was done.
+        """
+        shared, turns = session.shared, self._turns()
+        if number not in shared.classes:
+            with turns.turn():
+                shared.loaded.to_device(shared.memory)
+                made = class_picture(shared.loaded.model, number, lambda *_: turns.let_in())
+            shared.classes[number] = made
+            classes = len(shared.loaded.model.labels)
+            if len(shared.classes) == classes <= MAX_CLASSES:
+                _keep_sheet(shared.loaded.source, [shared.classes[index] for index in range(classes)])
+        return shared.classes[number]
+
     def sweep(self) -> None:
         """Finish strokes that rest for long, and end sessions that are idle."""
         now = time.monotonic()
@@ -286,6 +307,14 @@ class LiveSessions:
             "redo": painting.redo_count,
             "features": session.shared.loaded.model.feature_count,
         }
+
+
+def _keep_sheet(classifier: Path, pictures: list[Image.Image]) -> None:
+    try:
+        joined(pictures).save(sheet_of(classifier), quality=85)
+    except OSError as error:
+        # They are made again the next time.
+        logging.warning("Robust Synthesis could not keep the pictures of the classes of %s: %s", classifier.name, error)
 
 
 class _Saver:

@@ -47,7 +47,7 @@ export class LiveDialog {
         })
         this.overlay = new Overlay(this.stage, this.surface)
         this.tools = new ToolBar()
-        this.palette = new Palette((number) => this.painting.featurePicture(number))
+        this.palette = new Palette((kind, number) => this.painting.pictureOf(kind, number))
         this.status = new StatusBar()
         this.top = new TopBar(this.presses())
         const middle = element("div", { className: "middle" }, this.tools.root, this.stage, this.palette.root)

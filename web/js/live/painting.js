@@ -246,10 +246,10 @@ export class Painting {
         }
     }
 
-    /** The URL of what a feature looks like; "" where it cannot be had. */
-    async featurePicture(number) {
+    /** The URL of what a `feature` looks like, or a `class`; "" where it cannot be had. */
+    async pictureOf(kind, number) {
         try {
-            const { picture } = await this.session.read(`feature?number=${number}`)
+            const { picture } = await this.session.read(`${kind}?number=${number}`)
             return picture ? URL.createObjectURL(picture) : ""
         } catch (error) {
             if (error instanceof RefusedError || error instanceof ClosedError) return ""

@@ -5,6 +5,7 @@ import { classPicture } from "../class_picture.js"
 import { element, readable } from "./elements.js"
 import { FeatureList } from "./features.js"
 import { settings } from "./settings.js"
+import { SlowPictures } from "./slow_pictures.js"
 
 const TABS = [
     ["class", "Classes"],
@@ -15,10 +16,11 @@ const LIGHT = ["#f4f1ea", "#d9b98c", "#b5533c", "#e09f3e", "#5d7a3a", "#2f6b5b"]
 const DARK = ["#3f7fb5", "#26355c", "#7a4f86", "#5b4636", "#8b8b8b", "#1b1b1d"]
 
 export class Palette {
-    /** @param feature gives the URL of a feature's picture, by its number. */
-    constructor(feature) {
+    /** @param pictureOf gives the URL of the picture of a `feature` or a `class`, by its number; it may take its time. */
+    constructor(pictureOf) {
         Object.assign(this, { classes: [], sheet: null, typed: "" })
-        this.features = new FeatureList(feature, (name) => this.classButton(name))
+        this.classPictures = new SlowPictures((number) => pictureOf("class", number))
+        this.features = new FeatureList((number) => pictureOf("feature", number), (name) => this.classButton(name))
         this.tabs = new Map(TABS.map(([name, label]) => [name, this.tab(name, label)]))
         this.panels = new Map([
             ["class", this.classPanel()],
@@ -41,6 +43,7 @@ export class Palette {
 
     /** The classes of the classifier, as `fetchClasses` gives them. */
     fill({ classes, message, sheet }) {
+        this.classPictures.forget()
         Object.assign(this, { classes, sheet, message })
         const { what } = settings
         const known = classes.some((names) => isNamed(names, what.class)) || /[,:]/.test(what.class)
@@ -62,6 +65,7 @@ export class Palette {
     close() {
         settings.removeEventListener("change", this.refresh)
         this.features.close()
+        this.classPictures.close()
     }
 
     changed() {
@@ -145,7 +149,6 @@ export class Palette {
     list() {
         const rows = this.typed.trim() ? matching(this.classes, this.typed) : this.classes
         this.grid.replaceChildren(...rows.map(([name]) => this.classButton(name)))
-        this.grid.classList.toggle("names", !this.sheet)
         const none = this.classes.length ? `No class is called "${this.typed.trim()}".` : (this.message ?? "")
         this.note.textContent = rows.length ? "" : none
     }
@@ -155,7 +158,10 @@ export class Palette {
         const names = this.classes[index] ?? [name]
         const title = `${names.join(", ")}\nShift: add it to the mix`
         const button = element("button", { type: "button", className: "tile", title, data: { class: name } })
-        if (this.sheet && index >= 0) button.append(classPicture(this.sheet, this.classes.length, index))
+        if (index >= 0) {
+            if (this.sheet) button.append(classPicture(this.sheet, this.classes.length, index))
+            else button.append(this.classPictures.picture(index))
+        }
         button.append(element("span", { className: "name", textContent: readable(name) }))
         const taken = (shiftKey) => (shiftKey ? added(settings.what.class, name) : name)
         button.addEventListener("click", ({ shiftKey }) => this.take(taken(shiftKey)))
