@@ -121,6 +121,8 @@ def test_pictures_of_classes_that_nobody_has_made_yet_are_painted(live: LiveCanv
     live.editor.choose(without_sheet)
     live.open()
     live.blank()
+    # Only pictures that are seen are painted.
+    live.root.get_by_role("tab", name="Classes").click()
     live.page.wait_for_function(
         """() => {
             const pictures = [...document.querySelectorAll("dialog .right .tile[data-class] .picture")]

@@ -52,7 +52,8 @@ def _line(start: Point, end: Point, count: int = 40) -> list[Point]:
 
 
 def _picture(painting: Painting) -> Image.Image:
-    return to_pil_image(painting.picture)
+    picture: Image.Image = to_pil_image(painting.picture)
+    return picture
 
 
 def main() -> None:

@@ -105,6 +105,7 @@ export class Painting {
     }
 
     begun() {
+        this.view.palette.begin()
         this.strokes = new Strokes(this.session, {
             answered: (live, picture, name) => this.answered(live, picture, name),
             idle: () => this.settle(),

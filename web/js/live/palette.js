@@ -51,6 +51,11 @@ export class Palette {
         this.list()
     }
 
+    /** The painting is open. */
+    begin() {
+        this.classPictures.begin()
+    }
+
     /** What the eyedropper has found. */
     found(answer) {
         this.features.show(answer)

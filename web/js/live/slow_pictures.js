@@ -5,11 +5,17 @@ import { element } from "./elements.js"
 export class SlowPictures {
     /** @param url gives the URL of a picture by its number; "" where it cannot be had. */
     constructor(url) {
-        Object.assign(this, { url, known: new Map(), places: new Map(), closed: false, busy: false })
+        Object.assign(this, { url, known: new Map(), places: new Map(), ready: false, closed: false, busy: false })
         this.seen = new IntersectionObserver((entries) => {
             for (const { target, isIntersecting } of entries) this.places.get(target).seen = isIntersecting
             this.next()
         })
+    }
+
+    /** From now on there is a session that can paint them. */
+    begin() {
+        this.ready = true
+        this.next()
     }
 
     /** An element that shows the picture as soon as there is one. */
@@ -24,7 +30,7 @@ export class SlowPictures {
     }
 
     async next() {
-        if (this.busy) return
+        if (this.busy || !this.ready) return
         const [place, wanted] = [...this.places].find(([, { seen }]) => seen) ?? []
         if (!place) return
         this.busy = true
