@@ -50,8 +50,11 @@ export class ClassList {
             this.opened = true
             this.build()
             this.ask((answer) => {
+                const { classes, message, sheet } = this
+                // The same once more must not take the mark from the row that was reached by then.
+                const same = JSON.stringify({ classes, message, sheet }) === JSON.stringify(answer)
                 Object.assign(this, answer)
-                if (this.opened) this.fill()
+                if (this.opened && !same) this.fill()
             })
             this.watch()
         }
