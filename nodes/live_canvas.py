@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from comfy_api.latest import io
-from PIL import Image
 from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
 
 from ..synthesis.live import Painting, digest, read_revision
+from ..synthesis.live.files import FAST, LARGEST_SIDE
 from .comfy.classifiers import LoadedClassifier
 from .comfy.execution import to_intermediate
 from .comfy.folders import painting_file, stamp, temporary_picture
 from .comfy.live_bases import blank, check_sides, eight_bits
 from .comfy.live_sessions import sessions
 from .comfy.status import show_status
-from .live_requests import LARGEST_SIDE, SMALLEST_SIDE
+from .live_requests import SMALLEST_SIDE
 from .sockets import CATEGORY, classifier_input
 from .tensors import images_from_comfy, images_to_comfy
 
@@ -132,7 +133,7 @@ def _written(base: Tensor) -> dict[str, str]:
     """Where the canvas finds the picture to paint on: a file in ComfyUI's temp folder."""
     path, place = temporary_picture(f"robust_canvas_{digest(base)}.png")
     if not path.is_file():
-        Image.fromarray(base.permute(1, 2, 0).contiguous().numpy()).save(path, compress_level=1)
+        to_pil_image(base).save(path, compress_level=FAST)
     return place
 
 

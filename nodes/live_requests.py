@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from ..models.sidecar import DataConfig, data_config
-from ..synthesis.live.brush import SHAPES, Brush, Point, Shape, checked_points, is_number
+from ..synthesis.live.brush import LONGEST_TEXT, SHAPES, Brush, Point, Shape, checked_points, is_number, parse_colour
+from ..synthesis.live.files import LARGEST_SIDE
 from .sockets import LARGEST_SEED
 
-SMALLEST_SIDE, LARGEST_SIDE = 64, 4096
+SMALLEST_SIDE = 64
 MOST_POINTS = 600
 """Of one request; a stroke has at most `MOST_STROKE_POINTS`."""
 MOST_STROKE_POINTS = 20_000
-LONGEST_TEXT = 500
 LARGEST_BODY = 256 * 1024
 LONGEST_INTEGER = 20
 """Digits; more than any value of a request may have."""
@@ -226,11 +226,10 @@ def _base(values: object) -> Base:
     if kind == "seed":
         seed = _integer(values, "seed", 0, LARGEST_SEED, 0)
         return SeedBase(width, height, _text(values, "what", ""), seed)
-    colour = _text(values, "colour", DEFAULT_COLOUR)
-    if not re.fullmatch(r"#[0-9a-fA-F]{6}", colour):
-        raise RequestError("colour must be like '#80a0ff'.")
-    red, green, blue = bytes.fromhex(colour[1:])
-    return BlankBase(width, height, (red, green, blue))
+    try:
+        return BlankBase(width, height, parse_colour(values.get("colour", DEFAULT_COLOUR)))
+    except ValueError as error:
+        raise RequestError(str(error)) from None
 
 
 def _points(values: Mapping[str, Any]) -> tuple[Point, ...]:

@@ -20,7 +20,7 @@ from robust_synthesis.models.architectures import build_network
 from robust_synthesis.models.thumbnails import sheet_of
 from tests.class_picker_editor import Editor
 from tests.live_dialog import LiveCanvas
-from tools.editor import chromium, complaints_of, open_editor
+from tools.editor import chromium, complaints_of, find_chromium, open_editor
 from tools.server import ComfyServer
 
 hypothesis.settings.register_profile("pack", deadline=None, max_examples=25, derandomize=True)
@@ -136,6 +136,8 @@ def without_sheet(server: ComfyServer) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    if find_chromium() is None:
+        pytest.skip("no Chromium here: `apt-get install chromium` on Debian, or install Google Chrome")
     with chromium() as running:
         yield running
 

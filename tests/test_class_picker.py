@@ -6,9 +6,7 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from tests.class_picker_editor import Editor
-from tools.editor import find_chromium, saved_graph
-
-pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium here")
+from tools.editor import saved_graph
 
 CLASSES = "**/robust_synthesis/classes?*"
 THOUSAND = [[f"thing {index}", f"res {index}", "shared name"] for index in range(1000)]

@@ -6,9 +6,6 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.class_picker_editor import FIELD, Editor
-from tools.editor import find_chromium
-
-pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium here")
 
 
 # The canvas asks for a promoted text in a dialog of its own.

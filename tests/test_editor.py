@@ -12,14 +12,9 @@ import pytest
 from playwright.sync_api import Page
 
 from tools.client import ComfyClient
-from tools.editor import find_chromium, saved_graph
+from tools.editor import saved_graph
 from tools.paths import ROOT
 from tools.server import ComfyServer
-
-pytestmark = pytest.mark.skipif(
-    find_chromium() is None,
-    reason="no Chromium here: `apt-get install chromium` on Debian, or install Google Chrome",
-)
 
 WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 LARGE_EXAMPLES = {"everything", "own-seeds", "paint", "refine"}

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -12,8 +11,6 @@ from ..models import bundled_classifiers, load_classifier
 from .recipes import Recipe
 
 LAST_LAYER_PREFIX = "fc."
-NO_WEIGHTS = "downsampling"
-"""The hyperparameter that no tensor's shape hangs on: a training may go on with another."""
 
 
 def layers_to_fine_tune(recipe: Recipe, labels: Sequence[str]) -> dict[str, Tensor]:
@@ -28,7 +25,7 @@ def layers_to_fine_tune(recipe: Recipe, labels: Sequence[str]) -> dict[str, Tens
     """
     path = bundled_classifiers().get(recipe.fine_tune, Path(recipe.fine_tune))
     classifier = load_classifier(path)
-    if _shape(classifier.card.architecture) != _shape(recipe.architecture):
+    if dict(classifier.card.architecture) != dict(recipe.architecture):
         raise ValueError(
             f"'{recipe.fine_tune}' has another network ({dict(classifier.card.architecture)}) than this recipe "
             f"({dict(recipe.architecture)}). Choose the recipe that it was trained with."
@@ -37,7 +34,3 @@ def layers_to_fine_tune(recipe: Recipe, labels: Sequence[str]) -> dict[str, Tens
     if tuple(labels) == classifier.labels:
         return weights
     return {name: tensor for name, tensor in weights.items() if not name.startswith(LAST_LAYER_PREFIX)}
-
-
-def _shape(architecture: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in architecture.items() if name != NO_WEIGHTS}

@@ -56,7 +56,7 @@ ROUNDS = 5
 TARGET = 1
 PAPER = preset(TranslateSettings, "paper generate").settings.ascent
 PRESET = preset(TranslateSettings, "generate").settings
-FEWER = ((15, 6.0), (12, 7.0), (10, 8.0), (8, 8.0))
+FEWER = ((PRESET.ascent.steps, PRESET.ascent.step_size), (12, 9.0), (10, 10.0), (8, 11.0))
 """Steps and step sizes of `generate`: its own, and fewer and larger ones."""
 RANDOM_SEEDS = range(1000, 1005)
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

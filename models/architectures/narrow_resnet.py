@@ -12,7 +12,7 @@ from ..network import PooledActivationNetwork
 from ._entry import Architecture, ArchitectureError
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "gelu": nn.GELU}
-Downsampling = Literal["strided", "even", "overlapping", "antialiased"]
+Downsampling = Literal["strided", "even", "overlapping"]
 """How a block halves the size.
 
 - strided: a 3x3 convolution of stride 2, and average pooling of 2x2 pixels in the shortcut. The windows cover a pixel
@@ -20,9 +20,6 @@ Downsampling = Literal["strided", "even", "overlapping", "antialiased"]
 - even: a 4x4 convolution, whose windows cover every pixel four times (Odena et al., Deconvolution and Checkerboard
   Artifacts, Distill 2016). The gradient of the pooling still is constant in blocks of 2x2 pixels.
 - overlapping: as even, with pooling windows that overlap, which smooths those blocks.
-- antialiased: as overlapping, and each 4x4 convolution but the stem's sees a blurred map (Zhang, Making Convolutional
-  Networks Shift-Invariant Again, arXiv 1904.11486), which takes from the gradient the dots that learned weights leave:
-  a period of 4 pixels with a stem of stride 2.
 """
 
 
@@ -36,17 +33,6 @@ class EvenConv2d(nn.Conv2d):
         missing = (0, input.shape[-1] % 2, 0, input.shape[-2] % 2)
         # F.pad copies even where it adds nothing.
         return super().forward(F.pad(input, missing) if any(missing) else input)
-
-
-class Blur(nn.Module):
-    """Binomial smoothing of each channel by [1, 2, 1] / 4 along both axes."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        # Made here, not in a buffer: networks are built on the meta device, and weights loaded into them.
-        box = x.new_ones(1, 1, 2, 2)
-        kernel = F.conv2d(box, box, padding=1) / 16
-        padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
-        return F.conv2d(padded, kernel.expand(x.shape[1], 1, 3, 3), groups=x.shape[1])
 
 
 def _convolution(channels: int, width: int, stride: int, even: bool) -> nn.Conv2d:
@@ -73,13 +59,12 @@ class BasicBlock(nn.Module):
         downsampling: Downsampling,
     ) -> None:
         super().__init__()
-        self.blur = Blur() if stride == 2 and downsampling == "antialiased" else nn.Identity()
         self.conv1 = _convolution(channels, width, stride, downsampling != "strided")
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.activation = activation()
-        self.pool = _pool(downsampling in ("overlapping", "antialiased")) if stride == 2 else nn.Identity()
+        self.pool = _pool(downsampling == "overlapping") if stride == 2 else nn.Identity()
         self.downsample = (
             nn.Sequential(nn.Conv2d(channels, width, 1, bias=False), nn.BatchNorm2d(width))
             if stride == 2 or channels != width
@@ -87,7 +72,7 @@ class BasicBlock(nn.Module):
         )
 
     def forward_preactivation(self, x: Tensor) -> Tensor:
-        y = self.activation(self.bn1(self.conv1(self.blur(x))))
+        y = self.activation(self.bn1(self.conv1(x)))
         result: Tensor = self.bn2(self.conv2(y)) + self.downsample(self.pool(x))
         return result
 

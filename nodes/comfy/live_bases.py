@@ -10,7 +10,8 @@ from torch import Tensor
 
 from ...models import RobustClassifier
 from ...synthesis import class_seeds, parse_class_expression, photo_noise
-from ..live_requests import LARGEST_SIDE, SMALLEST_SIDE, Base, BlankBase, FileBase, SeedBase
+from ...synthesis.live.files import LARGEST_SIDE
+from ..live_requests import SMALLEST_SIDE, Base, BlankBase, FileBase, SeedBase
 from ..tensors import images_from_comfy
 from .folders import served_file
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -17,8 +16,6 @@ from .classifiers import LoadedClassifier, classifier_choice, classifier_version
 
 TILES = 8
 """So many views of the classifier's size are in memory at once, when detail is painted."""
-KEPT_FEATURES = 512
-"""Pictures of features, of some kilobytes each."""
 HANDOVER_SECONDS = 0.001
 
 
@@ -91,17 +88,11 @@ class SharedClassifier:
     loaded: LoadedClassifier
     memory: float
     """How many bytes an ascent takes beside the weights."""
-    features: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
+    features: dict[int, bytes] = field(default_factory=dict)
     """What its features look like, as JPEG files, as far as somebody asked."""
 
     classes: dict[int, Image.Image] = field(default_factory=dict)
     """What it paints of its classes, as far as somebody asked."""
-
-    def keep(self, number: int, picture: bytes) -> None:
-        """Keep the picture of a feature."""
-        self.features[number] = picture
-        if len(self.features) > KEPT_FEATURES:
-            self.features.popitem(last=False)
 
 
 class SharedClassifiers:

@@ -6,15 +6,16 @@ import io
 
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
+
+from ...synthesis.live.files import FAST
 
 JPEG_QUALITY = 92
-FAST = 1
-"""The level of PNG's compression: the browser is near, and waits."""
 
 
 def jpeg(pixels: Tensor) -> bytes:
     """A JPEG file of `uint8 [3, h, w]`."""
-    return jpeg_file(_image(pixels))
+    return jpeg_file(to_pil_image(pixels))
 
 
 def jpeg_file(image: Image.Image) -> bytes:
@@ -24,18 +25,14 @@ def jpeg_file(image: Image.Image) -> bytes:
 
 def png(pixels: Tensor) -> bytes:
     """A PNG file of `uint8 [3, h, w]`, with exactly these pixels."""
-    return _file(_image(pixels), "PNG", compress_level=FAST)
+    return _file(to_pil_image(pixels), "PNG", compress_level=FAST)
 
 
 def thumbnail(pixels: Tensor, longest: int) -> bytes:
     """A JPEG file of `uint8 [3, h, w]`, no side longer than `longest`."""
-    image = _image(pixels)
+    image = to_pil_image(pixels)
     image.thumbnail((longest, longest), Image.Resampling.BICUBIC, reducing_gap=2.0)
     return jpeg_file(image)
-
-
-def _image(pixels: Tensor) -> Image.Image:
-    return Image.fromarray(pixels.permute(1, 2, 0).contiguous().numpy())
 
 
 def _file(image: Image.Image, kind: str, **options: int) -> bytes:

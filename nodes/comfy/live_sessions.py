@@ -19,9 +19,11 @@ from server import PromptServer
 
 from ...models.thumbnails import MAX_CLASSES, sheet_of
 from ...synthesis import visualise_features
+from ...synthesis.ascent import Callback
 from ...synthesis.class_sheet import class_picture, joined
 from ...synthesis.live import Painting, digest, next_revision, read_revision, replay, write_revision
 from ..live_requests import BaseRequest, OpenRequest
+from .classifiers import LoadedClassifier
 from .folders import new_painting_folder, painting_file, painting_name
 from .live_bases import base_picture, eight_bits
 from .live_device import PromptQueue, SharedClassifier, SharedClassifiers, Turns
@@ -122,7 +124,7 @@ class LiveSessions:
         if request.how == "replay":
             with turns.turn():
                 shared.loaded.to_device(shared.memory)
-                painting = replay(picture, session.painting.strokes, shared.loaded.model, lambda *_: turns.let_in())
+                painting = replay(picture, session.painting.strokes, shared.loaded.model, turns.let_in)
         session.painting = painting
         # What was painted on the other base stays as it is on the disk.
         session.number = self._next_number(session.folder)
@@ -152,15 +154,12 @@ class LiveSessions:
         Raises:
             PromptRunsError: nothing was done.
         """
-        shared, turns = session.shared, self._turns()
-        if number not in shared.features:
-            with turns.turn():
-                shared.loaded.to_device(shared.memory)
-                picture = visualise_features(
-                    shared.loaded.model, [number], callback=lambda *_: turns.let_in(), device=shared.loaded.device
-                )
-            shared.keep(number, jpeg(eight_bits(picture)))
-        return shared.features[number]
+
+        def make(loaded: LoadedClassifier, let_in: Callback) -> bytes:
+            picture = visualise_features(loaded.model, [number], callback=let_in, device=loaded.device)
+            return jpeg(eight_bits(picture))
+
+        return self._kept(session.shared, session.shared.features, number, make)
 
     def class_picture(self, session: Session, number: int) -> Image.Image:
         """What the classifier paints of a class; once it is known of all, their sheet is kept beside its file.
@@ -168,16 +167,28 @@ class LiveSessions:
         Raises:
             PromptRunsError: nothing was done.
         """
-        shared, turns = session.shared, self._turns()
-        if number not in shared.classes:
+        shared = session.shared
+        known, model = shared.classes, shared.loaded.model
+        new = number not in known
+        made = self._kept(shared, known, number, lambda _, let_in: class_picture(model, number, let_in))
+        if new and len(known) == len(model.labels) <= MAX_CLASSES:
+            _keep_sheet(shared.loaded.source, [known[index] for index in range(len(known))])
+        return made
+
+    def _kept(
+        self,
+        shared: SharedClassifier,
+        known: dict[int, T],
+        number: int,
+        make: Callable[[LoadedClassifier, Callback], T],
+    ) -> T:
+        """What is known of a number, made the first time."""
+        if number not in known:
+            turns = self._turns()
             with turns.turn():
                 shared.loaded.to_device(shared.memory)
-                made = class_picture(shared.loaded.model, number, lambda *_: turns.let_in())
-            shared.classes[number] = made
-            classes = len(shared.loaded.model.labels)
-            if len(shared.classes) == classes <= MAX_CLASSES:
-                _keep_sheet(shared.loaded.source, [shared.classes[index] for index in range(classes)])
-        return shared.classes[number]
+                known[number] = make(shared.loaded, lambda *_: turns.let_in())
+        return known[number]
 
     def sweep(self) -> None:
         """Finish strokes that rest for long, and end sessions that are idle."""
@@ -289,9 +300,8 @@ class LiveSessions:
                 session.settle()
 
     def _save(self, session: Session) -> None:
-        parent = int(Path(session.name).stem) if session.name else None
         session.name = painting_name(session.folder, session.number)
-        self._saver.save(session, parent if parent != session.number else None)
+        self._saver.save(session)
 
     def _told(self, key: str) -> dict[str, Any]:
         session = self._sessions[key]
@@ -322,18 +332,17 @@ class _Saver:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "robust-live-saver")
-        self._waiting: dict[tuple[Path, int], tuple[Session, Painting, int | None]] = {}
+        self._waiting: dict[tuple[Path, int], tuple[Session, Painting]] = {}
         self._lock = threading.Lock()
 
-    def save(self, session: Session, parent: int | None) -> None:
+    def save(self, session: Session) -> None:
         """Write a session's painting as it is now; of several that wait only the latest is written."""
         painting = copy.copy(session.painting)
         painting.picture, painting.painted = painting.picture.clone(), painting.painted.clone()
         painting.strokes = list(painting.strokes)
         place = (session.folder, session.number)
         with self._lock:
-            before = self._waiting.get(place)
-            self._waiting[place] = (session, painting, before[2] if before else parent)
+            self._waiting[place] = (session, painting)
         self._thread.submit(self._write, place)
 
     def submit(self) -> Future[object]:
@@ -349,10 +358,9 @@ class _Saver:
             waiting = self._waiting.pop(place, None)
         if waiting is None:
             return
-        session, painting, parent = waiting
+        session, painting = waiting
         try:
-            title = session.shared.loaded.model.card.title
-            write_revision(*place, painting, classifier=title, parent=parent)
+            write_revision(*place, painting)
             session.problem = ""
         except OSError as error:
             session.problem = f"The painting could not be saved: {error}"

@@ -70,8 +70,7 @@ class Brush:
             raise ValueError(f"What a brush paints is a text of at most {LONGEST_TEXT} characters.")
         if self.kind in ("class", "feature") and not self.what.strip():
             raise ValueError(f"The brush '{self.kind}' needs a {self.kind} to paint.")
-        if not isinstance(self.colour, str) or not re.fullmatch(r"#[0-9a-fA-F]{6}", self.colour):
-            raise ValueError(f"The colour is {_shown(self.colour)}; it must be like '#80a0ff'.")
+        parse_colour(self.colour)
         ranges = {"size": (SMALLEST_SIZE, LARGEST_SIZE), "softness": (0.0, 1.0), "strength": (WEAKEST, STRONGEST)}
         for name, (low, high) in ranges.items():
             value = getattr(self, name)
@@ -103,8 +102,19 @@ class Brush:
     @property
     def rgb(self) -> tuple[int, int, int]:
         """The colour, from 0 to 255 each."""
-        red, green, blue = bytes.fromhex(self.colour[1:])
-        return red, green, blue
+        return parse_colour(self.colour)
+
+
+def parse_colour(text: object) -> tuple[int, int, int]:
+    """Red, green and blue, from 0 to 255 each, of two hexadecimal digits each: `#80a0ff`.
+
+    Raises:
+        ValueError: it is written otherwise.
+    """
+    if not isinstance(text, str) or not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        raise ValueError(f"The colour is {_shown(text)}; it must be like '#80a0ff'.")
+    red, green, blue = bytes.fromhex(text[1:])
+    return red, green, blue
 
 
 def is_number(value: object) -> bool:

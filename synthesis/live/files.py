@@ -19,14 +19,15 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms.functional import to_pil_image
 
 from .painting import Painting
-from .records import LONGEST_NAME, StrokeRecord
+from .records import StrokeRecord
 
 LARGEST_SIDE = 4096
 LARGEST_JSON = 256 * 2**20
 FAST = 1
-"""The level of compression: a painting is saved after every stroke."""
+"""The level of PNG's compression: a painting is saved after every stroke, and a browser waits."""
 
 
 class PaintingError(ValueError):
@@ -40,18 +41,12 @@ class Revision:
     width: int
     height: int
     strokes: tuple[StrokeRecord, ...]
-    classifier: str
-    """Title of the classifier it was painted with; empty: none."""
     base: str
     """Digest of the base picture, as `digest` gives it."""
     picture: str
     """Digest of the picture."""
     mask: str
     """Digest of how much was painted."""
-    parent: int | None
-    """The revision that it goes on from."""
-    closed: bool
-    """Whether its session came to an end."""
 
 
 def digest(picture: Tensor) -> str:
@@ -66,24 +61,13 @@ def next_revision(folder: Path) -> int:
     return max((int(found[1]) for name in names if (found := re.match(r"([0-9]{4,9})[.-]", name))), default=0) + 1
 
 
-def write_revision(
-    folder: Path,
-    number: int,
-    painting: Painting,
-    *,
-    classifier: str = "",
-    parent: int | None = None,
-    closed: bool = False,
-) -> Path:
+def write_revision(folder: Path, number: int, painting: Painting) -> Path:
     """Write a revision, or write it again.
 
     Args:
         folder: of the painting; it is made if need be.
         number: of the revision, from 1.
         painting: its pixels are written exactly.
-        classifier: see `Revision`.
-        parent: see `Revision`.
-        closed: see `Revision`.
 
     Returns:
         The path of the picture, for `read_revision`.
@@ -103,12 +87,9 @@ def write_revision(
     content = {
         "width": width,
         "height": height,
-        "classifier": classifier,
         "base": base,
         "picture": picture,
         "mask": mask,
-        "parent": parent,
-        "closed": closed,
         "strokes": [stroke.to_json() for stroke in painting.strokes],
     }
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
@@ -166,9 +147,6 @@ def _revision(content: object) -> Revision:
         _check(type(content[key]) is int and 1 <= content[key] <= LARGEST_SIDE, key)
     for key in ("base", "picture", "mask"):
         _check(isinstance(content[key], str) and re.fullmatch("[0-9a-f]{16}", content[key]) is not None, key)
-    _check(isinstance(content["classifier"], str) and len(content["classifier"]) <= LONGEST_NAME, "classifier")
-    _check(content["parent"] is None or type(content["parent"]) is int, "parent")
-    _check(isinstance(content["closed"], bool), "closed")
     _check(isinstance(content["strokes"], list), "strokes")
     values: dict[str, Any] = {**content, "strokes": tuple(map(StrokeRecord.from_json, content["strokes"]))}
     return Revision(**values)
@@ -203,8 +181,7 @@ def _pixels(path: Path, mode: str, size: tuple[int, int]) -> Tensor | str:
 
 
 def _save(pixels: Tensor, path: Path) -> None:
-    array = pixels.permute(1, 2, 0).contiguous().numpy()
-    Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array).save(path, "PNG", compress_level=FAST)
+    to_pil_image(pixels).save(path, "PNG", compress_level=FAST)
 
 
 def _replace(path: Path, write: Callable[[Path], object]) -> None:

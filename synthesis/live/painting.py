@@ -129,7 +129,7 @@ def replay(
     base: Tensor,
     records: Iterable[StrokeRecord],
     classifier: RobustClassifier | None,
-    callback: Callable[[int, Painting], None] | None = None,
+    callback: Callable[[], None] = lambda: None,
 ) -> Painting:
     """Do strokes again; on the base that they were done on, and the same machine, the picture is the same to the bit.
 
@@ -137,19 +137,19 @@ def replay(
         base: `uint8 [3, H, W]`.
         records: the strokes. Of a picture of another size they stay where they were in pixels.
         classifier: for those that need one.
-        callback: called before each stroke with its number, from 0, and the painting; it may raise to stop.
+        callback: called before each tick and each step of detail; it may raise to stop.
 
     Raises:
         ValueError: a stroke needs a classifier and there is none, or names what that one does not know.
     """
     painting = Painting(base)
-    for number, record in enumerate(records):
-        if callback is not None:
-            callback(number, painting)
+    for record in records:
         stroke = painting.begin(classifier, record.brush, record.shape)
         for tick in record.ticks:
+            callback()
             stroke.advance(tick.points, tick.steps)
-        if record.detail:
-            stroke.rest(record.detail)
+        for _ in range(record.detail):
+            callback()
+            stroke.rest(1)
         stroke.finish()
     return painting
