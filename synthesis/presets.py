@@ -108,13 +108,16 @@ def _preset(settings: type[S], name: str, entry: Any, possible_inputs: Collectio
     values = dict(entry)
     summary, inputs = values.pop("summary", ""), values.pop("inputs", [])
     empty_class, hidden = values.pop("empty_class", ""), values.pop("hidden", False)
-    if not isinstance(summary, str) or not isinstance(inputs, list) or empty_class not in ("", "guess"):
-        raise ValueError(f"the preset '{name}': summary is a text, inputs is a list, empty_class is 'guess' or absent")
+    names = isinstance(inputs, list) and all(isinstance(each, str) for each in inputs)
+    if not isinstance(summary, str) or not names or empty_class not in ("", "guess"):
+        raise ValueError(
+            f"the preset '{name}': summary is a text, inputs is a list of names, empty_class is 'guess' or absent"
+        )
     try:
         made = settings.from_values(**values)
     except ValueError as error:
         raise ValueError(f"the preset '{name}': {error}") from error
     unknown = set(inputs) - (made.values().keys() & set(possible_inputs))
     if unknown:
-        raise ValueError(f"the preset '{name}' has no setting {' or '.join(map(str, unknown))} to be an input")
+        raise ValueError(f"the preset '{name}' has no setting {' or '.join(unknown)} to be an input")
     return Preset(name, made, summary, tuple(inputs), empty_class == "guess", bool(hidden))

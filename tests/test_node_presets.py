@@ -81,9 +81,10 @@ def test_a_file_that_was_changed_is_read_again_and_runs_the_node_again(pack: Mod
 BROKEN = ["{", "[]", '{"inpaint": 3}', '{"inpaint": {"mine": {"steps": 3}}}']
 # No widget sets it.
 NO_INPUT = json.dumps({"inpaint": {"theirs": MINE | {"decorrelation": 0.5, "inputs": ["decorrelation"]}}})
+NOT_NAMES = json.dumps({"inpaint": {"theirs": MINE | {"inputs": [["fill"]]}}})
 
 
-@pytest.mark.parametrize("content", [*BROKEN, NO_INPUT])
+@pytest.mark.parametrize("content", [*BROKEN, NO_INPUT, NOT_NAMES])
 def test_a_broken_file_is_named_in_the_log_once_and_left_out(
     pack: ModuleType, folder: Path, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
