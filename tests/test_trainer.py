@@ -11,9 +11,11 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
 from robust_synthesis.models.architectures import build_network
+from robust_synthesis.synthesis.preconditioning import Preconditioning
 from robust_synthesis.training import (
     RECIPES,
     Attack,
@@ -22,7 +24,7 @@ from robust_synthesis.training import (
 )
 from robust_synthesis.training import evaluation as evaluation_module
 from robust_synthesis.training.adversarial import AdversarialTrainer
-from robust_synthesis.training.attack import pgd_attack
+from robust_synthesis.training.attack import pgd_attack, preconditioned_attack
 from robust_synthesis.training.data import Pictures
 from robust_synthesis.training.evaluation import accuracy, evaluate
 from robust_synthesis.training.fine_tuning import layers_to_fine_tune
@@ -68,6 +70,35 @@ def test_classes_and_their_probabilities_are_attacked_alike(tiny: RobustClassifi
         torch.manual_seed(0)
         found.append(pgd_attack(tiny, images, targets, Attack("l2", 0.5, 3, 0.5, restarts=2)))
     torch.testing.assert_close(*found)
+
+
+def test_a_preconditioned_attack_stays_in_its_ball_and_is_smoother_than_a_plain_one(canvas: RobustClassifier) -> None:
+    images = torch.rand(4, 3, 96, 96, generator=torch.Generator().manual_seed(0)) / 2 + 0.25
+    classes, attack = canvas(images).argmax(1), Attack("l2", 4.0, 2, 0.94)
+    metric = Preconditioning(whitening=0.8, decay_power=1.2)
+    found = preconditioned_attack(canvas, images, classes, attack, metric)
+    assert (found - images).flatten(1).norm(dim=1).max() <= 4.0 * (1 + 1e-4)
+    assert F.cross_entropy(canvas(found), classes) > F.cross_entropy(canvas(images), classes) + 1
+    plain = pgd_attack(canvas, images, classes, attack)
+
+    def roughness(change: Tensor) -> float:
+        return float(change.diff(dim=3).norm() / change.norm())
+
+    assert roughness(found - images) < 0.7 * roughness(plain - images)
+
+
+def test_half_of_a_batch_is_attacked_along_the_samplers_gradients(data: TrainingData) -> None:
+    recipe = replace(TINY, warmup=0.0)
+    logits_of = build_network(recipe.architecture, 2).eval()
+    images, targets = torch.rand(4, 3, TINY.input_size, TINY.input_size), torch.eye(2)[[0, 1, 0, 1]]
+    lengths = []
+    for epsilon in (0.0, 9.0):
+        plan = replace(recipe, preconditioned_epsilon=epsilon).plan(len(data.train))
+        trainer = AdversarialTrainer(data.train, data.labels, plan, CPU)
+        lengths.append((trainer.attacked(logits_of, images, targets) - images).flatten(1).norm(dim=1))
+    assert lengths[0].max() <= TINY.attack.epsilon * (1 + 1e-4)
+    assert lengths[1][:2].min() > TINY.attack.epsilon
+    assert lengths[1][2:].max() <= TINY.attack.epsilon * (1 + 1e-4)
 
 
 def test_an_attack_deceives_where_noise_does_not(canvas: RobustClassifier) -> None:

@@ -67,6 +67,7 @@ def test_the_command_resumes_after_it_was_killed(tmp_path: Path, comfyui_folder:
         (("--cut-mix", "50"), "--cutmix-prob 50.0: it must be from 0 to 1"),
         (("--batch-size", "1"), "--batch-size 1: it must be 2 or more"),
         (("--learning-rate", "nan"), "--learning-rate nan: it must be above 0"),
+        (("--preconditioned-epsilon", "-1"), "--preconditioned-epsilon -1.0: it must be 0 or more"),
         (("--fine-tune", "nothing"), "There is no classifier file at nothing"),
         (("--fine-tune", "seasons"), "'seasons' has another network"),
     ],

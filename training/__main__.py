@@ -104,6 +104,12 @@ def _parse() -> argparse.Namespace:
         "--learning-rate", type=float, metavar="R", help="the peak for a batch of 128, instead of the recipe's"
     )
     parser.add_argument(
+        "--preconditioned-epsilon",
+        type=float,
+        metavar="E",
+        help="half of each batch is attacked in an L2 ball of this radius along the gradients that the sampler follows",
+    )
+    parser.add_argument(
         "--stage-two", action="store_true", help="then train it against its own pictures (dual adversarial training)"
     )
     parser.add_argument("--title", help="for the model card (default: the name)")
@@ -119,6 +125,8 @@ def _parse() -> argparse.Namespace:
         parser.error(f"--learning-rate {arguments.learning_rate}: it must be above 0")
     if arguments.cutmix_prob is not None and not 0 <= arguments.cutmix_prob <= 1:
         parser.error(f"--cutmix-prob {arguments.cutmix_prob}: it must be from 0 to 1")
+    if arguments.preconditioned_epsilon is not None and not 0 <= arguments.preconditioned_epsilon < float("inf"):
+        parser.error(f"--preconditioned-epsilon {arguments.preconditioned_epsilon}: it must be 0 or more")
     return arguments
 
 
@@ -132,6 +140,8 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
         recipe = replace(recipe, batch_size=arguments.batch_size)
     if arguments.learning_rate is not None:
         recipe = replace(recipe, learning_rate=arguments.learning_rate)
+    if arguments.preconditioned_epsilon is not None:
+        recipe = replace(recipe, preconditioned_epsilon=arguments.preconditioned_epsilon)
     recipe = replace(recipe, fine_tune=arguments.fine_tune)
     return replace(recipe, contrastive=Contrastive()) if arguments.stage_two else recipe
 
@@ -141,7 +151,7 @@ def _command(arguments: argparse.Namespace) -> str:
     words = ["python", "-m", "robust_synthesis.training", "--data", arguments.data.name, "--recipe", arguments.recipe]
     if arguments.fine_tune:
         words += ["--fine-tune", Path(arguments.fine_tune).name]
-    for option in ("epochs", "epsilon", "batch_size", "learning_rate", "cutmix_prob"):
+    for option in ("epochs", "epsilon", "batch_size", "learning_rate", "cutmix_prob", "preconditioned_epsilon"):
         value = getattr(arguments, option)
         if value is not None:
             words += [f"--{option.replace('_', '-')}", f"{value:g}"]

@@ -12,11 +12,14 @@ from torchvision.transforms import v2
 from ..models import ClassifierCard, bundled_classifiers, load_classifier
 from ..models.architectures import build_network
 from ..models.network import ClassifierNetwork
-from .attack import pgd_attack
+from ..synthesis import TranslateSettings
+from ..synthesis.presets import preset
+from .attack import Logits, pgd_attack, preconditioned_attack
 from .data import Pictures
 from .fine_tuning import layers_to_fine_tune
 from .randomness import seeded
 from .recipes import FULL_WIDTH_STAGES, Attack, Recipe, TrainingPlan
+from .samples import SAMPLER
 from .trainer import SEED_STRIDE, Optimization, Trainer
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -56,7 +59,7 @@ class AdversarialTrainer(Trainer):
         """Take the next step; the loss, and the accuracy on the adversarial pictures of its batch."""
         with seeded(self.plan.recipe.seed * SEED_STRIDE + self.step, self.device):
             images, targets = self._batch()
-            images = pgd_attack(self.inference_copy(self.network), images, targets, self._attack())
+            images = self.attacked(self.inference_copy(self.network), images, targets)
         self.network.train()
         logits = self.logits(images)
         loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.plan.recipe.label_smoothing)
@@ -74,11 +77,23 @@ class AdversarialTrainer(Trainer):
             return images, targets
         return images, F.one_hot(classes, len(self.card.labels)).float()
 
-    def _attack(self) -> Attack:
-        """The recipe's, with epsilon rising during the warm-up."""
-        recipe = self.plan.recipe
-        ramp = min(1.0, (self.step + 1) / (self.plan.steps * recipe.warmup)) if recipe.warmup else 1.0
-        return replace(recipe.attack, epsilon=recipe.attack.epsilon * ramp)
+    def attacked(self, logits_of: Logits, images: Tensor, targets: Tensor) -> Tensor:
+        """What images `[B, 3, S, S]` of class probabilities `[B, classes]` become under the attacks of this step."""
+        recipe, plain = self.plan.recipe, self._attack(self.plan.recipe.attack)
+        if not recipe.preconditioned_epsilon:
+            return pgd_attack(logits_of, images, targets, plain)
+        strong = self._attack(replace(recipe.attack, norm="l2", epsilon=recipe.preconditioned_epsilon))
+        metric = preset(TranslateSettings, SAMPLER).settings.ascent.preconditioning
+        # The rows of a batch are in random order.
+        half = len(images) // 2
+        first = preconditioned_attack(logits_of, images[:half], targets[:half], strong, metric)
+        return torch.cat([first, pgd_attack(logits_of, images[half:], targets[half:], plain)])
+
+    def _attack(self, attack: Attack) -> Attack:
+        """An attack with epsilon rising during the warm-up."""
+        warmup = self.plan.recipe.warmup
+        ramp = min(1.0, (self.step + 1) / (self.plan.steps * warmup)) if warmup else 1.0
+        return replace(attack, epsilon=attack.epsilon * ramp)
 
 
 def shuffled_rows(count: int, batch_size: int, step: int, seed: int) -> Tensor:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..synthesis.ascent import AscentSettings, ascend
+from ..synthesis.preconditioning import Preconditioning
 from .recipes import Attack
 
 Logits = Callable[[Tensor], Tensor]
@@ -41,7 +42,26 @@ def pgd_attack(logits_of: Logits, images: Tensor, targets: Tensor, attack: Attac
     return adversarial
 
 
+def preconditioned_attack(
+    logits_of: Logits, images: Tensor, targets: Tensor, attack: Attack, preconditioning: Preconditioning
+) -> Tensor:
+    """As `pgd_attack`, in the metric of photographs and from the images themselves: no restarts, all are attacked."""
+    return _ascended(logits_of, images, targets, attack, images, preconditioning)
+
+
 def _from_one_start(logits_of: Logits, images: Tensor, targets: Tensor, attack: Attack) -> Tensor:
+    initial = attack.constraint.project(images + _random_change(images, attack), images)
+    return _ascended(logits_of, images, targets, attack, initial, Preconditioning())
+
+
+def _ascended(
+    logits_of: Logits,
+    images: Tensor,
+    targets: Tensor,
+    attack: Attack,
+    initial: Tensor,
+    preconditioning: Preconditioning,
+) -> Tensor:
     # The cross-entropy rises along the way that its negative falls.
     return ascend(
         images,
@@ -50,9 +70,10 @@ def _from_one_start(logits_of: Logits, images: Tensor, targets: Tensor, attack: 
             steps=attack.steps,
             step_size=attack.rel_step_size * attack.epsilon,
             constraint=attack.constraint,
+            preconditioning=preconditioning,
             keep_best=False,
         ),
-        initial=attack.constraint.project(images + _random_change(images, attack), images),
+        initial=initial,
     )
 
 

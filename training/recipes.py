@@ -125,6 +125,9 @@ class Recipe:
     fine_tune: str = ""
     """The classifier that gives every layer but the last, whatever the number of pictures: the name of a bundled one,
     or the path of a file. Its network is the recipe's. Empty: see `pretrained`."""
+    preconditioned_epsilon: float = 0.0
+    """Above 0: in stage one half of each batch is attacked in an L2 ball of this radius instead, along the gradients
+    that the sampler follows (see `samples.SAMPLER` and `synthesis.preconditioning`), and without a random start."""
     contrastive: Contrastive | None = None
     """Stage two; None: only stage one."""
 

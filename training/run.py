@@ -93,12 +93,13 @@ def train(
 
 
 def _identity(plan: TrainingPlan, data: TrainingData) -> dict[str, Any]:
+    follows = plan.contrastive is not None or plan.recipe.preconditioned_epsilon > 0
     return {
         "recipe": _as_json(asdict(plan.recipe)),
         "epochs": plan.epochs,
         "data": data.digest,
         NEAR_COPIES: data.keeps_near_copies,
-        SAMPLER_VALUES: preset(TranslateSettings, SAMPLER).settings.values() if plan.contrastive else None,
+        SAMPLER_VALUES: preset(TranslateSettings, SAMPLER).settings.values() if follows else None,
     }
 
 

@@ -19,7 +19,7 @@ ENTRY = "robust_training"
 NEAR_COPIES = "keeps_near_copies"
 """Key of the identity; runs of earlier versions, which do not have it, kept near copies."""
 SAMPLER_VALUES = "sampler"
-"""Key of the identity: the settings that stage two makes its contrastive pictures with."""
+"""Key of the identity: the settings of the sampler that the training follows; None where it follows none."""
 _OLD_KEYS = {
     "pictures": "samples_seen",
     "most_epochs": "max_epochs",
@@ -45,7 +45,7 @@ class SavedState:
     """The state of a run."""
 
     identity: Mapping[str, Any]
-    """Recipe, epochs, the digest of the pictures, whether near copies were kept, and the sampler of stage two.
+    """Recipe, epochs, the digest of the pictures, whether near copies were kept, and the sampler that it follows.
 
     The same: it is the same run."""
     step: int
@@ -129,10 +129,10 @@ def keeps_near_copies(paths: RunPaths) -> bool:
 def _of_this_version(identity: dict[str, Any]) -> dict[str, Any]:
     """An identity with what earlier versions did not have.
 
-    They kept near copies, had no stage two, and fine-tuned nothing.
+    They kept near copies, followed no sampler, and fine-tuned nothing.
     """
     identity = _current_keys(identity)
-    recipe = {"contrastive": None, "fine_tune": "", **identity["recipe"]}
+    recipe = {"contrastive": None, "fine_tune": "", "preconditioned_epsilon": 0.0, **identity["recipe"]}
     return {NEAR_COPIES: True, SAMPLER_VALUES: None, **identity, "recipe": recipe}
 
 
