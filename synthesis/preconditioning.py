@@ -66,17 +66,17 @@ class Preconditioning:
         Returns:
             A function from gradients `[B, 3, H, W]` to the same, of no particular length.
         """
-        colours = spectrum = None
+        colours = filtered = None
         if self.decorrelation > 0:
             power = _matrix_power(photo_covariance() if covariance is None else covariance, self.decorrelation)
             colours = power.to(images).expand(len(images), 3, 3)
         if self.filters:
-            spectrum = _decay(images, self.side) ** self.decay_power
+            filtered = _SpectralFilter(images, _decay(images, self.side) ** self.decay_power, self.whitening)
 
         def precondition(gradient: Tensor) -> Tensor:
             if colours is not None:
                 gradient = torch.einsum("bcd,bdhw->bchw", colours, gradient)
-            return gradient if spectrum is None else _filtered(gradient, spectrum, self.whitening)
+            return gradient if filtered is None else filtered(gradient)
 
         return precondition
 
@@ -118,37 +118,64 @@ def _matrix_power(covariance: Tensor, exponent: float) -> Tensor:
 
 
 def _decay(images: Tensor, side: int) -> Tensor:
-    """How much of each frequency is left at a power of 1, for `rfft2` of images beside their mirror images."""
+    """How much of each frequency of the cosine transform is left at a power of 1, `[H, W]`."""
     height, width = images.shape[2:]
     # The same wavelength counts the same in both directions, in a picture that is not square as well.
     across = side or math.sqrt(height * width)
-    vertical = torch.fft.fftfreq(2 * height, 1 / across, device=images.device)[:, None]
-    horizontal = torch.fft.rfftfreq(2 * width, 1 / across, device=images.device)
-    frequency = (vertical.square() + horizontal.square()).sqrt().clamp(min=LOWEST_FREQUENCY)
+    vertical, horizontal = (torch.arange(n, device=images.device) * (across / (2 * n)) for n in (height, width))
+    frequency = (vertical[:, None].square() + horizontal.square()).sqrt().clamp(min=LOWEST_FREQUENCY)
     share: Tensor = LOWEST_FREQUENCY / frequency
-    return share
+    return share.to(images.dtype)
 
 
-def _filtered(gradient: Tensor, spectrum: Tensor, whitening: float) -> Tensor:
-    height, width = gradient.shape[2:]
-    # A picture beside its mirror image has no edge at its border, which would have all frequencies.
-    mirrored = torch.cat([gradient, gradient.flip(3)], 3)
-    mirrored = torch.cat([mirrored, mirrored.flip(2)], 2)
-    frequencies = torch.fft.rfft2(mirrored)
-    if whitening > 0:
-        spectrum = spectrum * _amplitude(frequencies) ** -whitening
-    filtered: Tensor = torch.fft.irfft2(frequencies * spectrum, s=mirrored.shape[2:])
-    return filtered[:, :, :height, :width]
+class _SpectralFilter:
+    """Scales the frequencies of images of one size.
+
+    They are those of the cosine transform (DCT-II), in which a picture goes on as its own mirror image: an edge at the
+    border would have all frequencies. As a product of matrices it takes a fraction of an FFT's time at the sizes that
+    networks see.
+    """
+
+    def __init__(self, images: Tensor, share: Tensor, whitening: float) -> None:
+        """Prepare it for images like `[B, 3, H, W]`: each frequency is multiplied by its share, `[H, W]`."""
+        self._rows, self._columns = (_cosines(length).to(images) for length in images.shape[2:])
+        self._share, self._whitening = share, whitening
+        (self._pool_rows, self._spread_rows), (self._pool_columns, self._spread_columns) = (
+            tuple(part.to(images) for part in _bands(length)) for length in images.shape[2:]
+        )
+
+    def __call__(self, images: Tensor) -> Tensor:
+        spectrum = self._rows @ images @ self._columns.mT
+        share = self._share
+        if self._whitening > 0:
+            share = share * self._power(spectrum) ** (-self._whitening / 2)
+        filtered: Tensor = self._rows.mT @ (spectrum * share) @ self._columns
+        return filtered
+
+    def _power(self, spectrum: Tensor) -> Tensor:
+        """The power around each frequency, `[B, 1, H, W]`."""
+        power = spectrum.square().mean(1, keepdim=True)
+        cells = self._pool_rows @ power @ self._pool_columns.mT
+        cells = cells.clamp(min=SMALLEST_POWER * cells.amax((2, 3), keepdim=True)).clamp(
+            min=torch.finfo(cells.dtype).tiny
+        )
+        around: Tensor = self._spread_rows @ cells @ self._spread_columns.mT
+        return around
 
 
-def _amplitude(frequencies: Tensor) -> Tensor:
-    """The amplitude around each frequency, `[B, 1, 2H, W + 1]`, for `rfft2` of images beside their mirror images."""
-    rows = torch.arange(frequencies.shape[2], device=frequencies.device)
-    rows = torch.minimum(rows, len(rows) - rows)
-    # The rows of negative frequencies are the same, because of the mirror image.
-    power = frequencies[:, :, : len(rows) // 2 + 1].abs().square().mean(1, keepdim=True)
-    cells = F.adaptive_avg_pool2d(power, SPECTRUM_CELLS)
-    cells = cells.clamp(min=SMALLEST_POWER * cells.amax((2, 3), keepdim=True)).clamp(min=torch.finfo(cells.dtype).tiny)
-    around = F.interpolate(cells, power.shape[2:], mode="bilinear", align_corners=False)
-    amplitude: Tensor = around.sqrt()[:, :, rows]
-    return amplitude
+def _cosines(length: int) -> Tensor:
+    """The orthonormal matrix of the cosine transform (DCT-II), `[length, length]`, float64."""
+    numbers = torch.arange(length, dtype=torch.float64)
+    cosines = torch.cos(math.pi / length * numbers[:, None] * (numbers + 0.5)) * math.sqrt(2 / length)
+    cosines[0] *= math.sqrt(0.5)
+    return cosines
+
+
+def _bands(length: int) -> tuple[Tensor, Tensor]:
+    """Matrices that average the power of an axis over its bands, `[bands, length]`, and spread it again, back."""
+    # With the frequency after the last, of which an image and its mirror image have nothing.
+    pool = F.adaptive_avg_pool1d(torch.eye(length + 1), SPECTRUM_CELLS).mT[:, :length].clone()
+    # Of two, one of them the negative.
+    pool[:, 0] *= 2
+    spread = F.interpolate(torch.eye(SPECTRUM_CELLS)[None], length + 1, mode="linear", align_corners=False)[0]
+    return pool, spread.mT[:length].contiguous()

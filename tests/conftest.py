@@ -20,6 +20,8 @@ from robust_synthesis.models.architectures import build_network
 from robust_synthesis.models.thumbnails import sheet_of
 from tests.class_picker_editor import Editor
 from tests.live_dialog import LiveCanvas
+from tests.sharing_out import pytest_collection_modifyitems as pytest_collection_modifyitems
+from tests.sharing_out import pytest_xdist_make_scheduler as pytest_xdist_make_scheduler
 from tools.editor import chromium, complaints_of, find_chromium, open_editor
 from tools.server import ComfyServer
 
@@ -134,7 +136,7 @@ def without_sheet(server: ComfyServer) -> Iterator[str]:
     sheet_of(path).unlink(missing_ok=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     if find_chromium() is None:
         pytest.skip("no Chromium here: `apt-get install chromium` on Debian, or install Google Chrome")
@@ -142,7 +144,7 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["canvas", "vue"])
+@pytest.fixture(scope="session", params=[False, True], ids=["canvas", "vue"])
 def opened(request: pytest.FixtureRequest, browser: Browser, server: ComfyServer) -> Iterator[tuple[Page, list[str]]]:
     """The editor in each of its node renderers, and the complaints in its console so far."""
     page = browser.new_context(viewport={"width": 1600, "height": 900}).new_page()

@@ -365,7 +365,7 @@ def test_two_hundred_strokes_leave_no_memory_behind(server: ComfyServer, live: L
     resident = []
     loads = server.log_text().count("Requested to load RobustClassifier")
     for stroke in range(200):
-        session.paint(COLOUR if stroke % 4 else CLASS, line(20 + stroke % 70, 20, 90, 20 + stroke % 70))
+        session.paint(COLOUR if stroke % 8 else CLASS, line(20 + stroke % 70, 20, 90, 20 + stroke % 70))
         resident.append(process.memory_info().rss)
         if stroke % 20 == 19:
             assert session.ask("undo").told["undo"] <= 50

@@ -53,7 +53,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 
 
 @pytest.fixture
-def paths(tmp_path: Path) -> RunPaths:
+def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunPaths:
+    """Of a run without plots, as without matplotlib: they take half of a small run's time."""
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     return RunPaths(tmp_path / "colours.safetensors", tmp_path / "colours-training")
 
 
