@@ -156,9 +156,8 @@ class _SpectralFilter:
         """The power around each frequency, `[B, 1, H, W]`."""
         power = spectrum.square().mean(1, keepdim=True)
         cells = self._pool_rows @ power @ self._pool_columns.mT
-        cells = cells.clamp(min=SMALLEST_POWER * cells.amax((2, 3), keepdim=True)).clamp(
-            min=torch.finfo(cells.dtype).tiny
-        )
+        least = SMALLEST_POWER * cells.amax((2, 3), keepdim=True)
+        cells = cells.clamp(min=least).clamp(min=torch.finfo(cells.dtype).tiny)
         around: Tensor = self._spread_rows @ cells @ self._spread_columns.mT
         return around
 

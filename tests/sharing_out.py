@@ -14,6 +14,7 @@ IN_THE_EDITOR = {
     "test_class_picker_subgraphs",
     "test_editor",
     "test_live_editor",
+    "test_live_editor_input",
     "test_live_editor_state",
 }
 # Half a minute or more each: a long one that begins last leaves one process alone.

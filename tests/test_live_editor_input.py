@@ -1,0 +1,215 @@
+"""What reaches the dialog of the Live Canvas beside a mouse: pen, fingers, clipboard, long lists, a hidden page."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from tests.live_dialog import SIDE, LiveCanvas, changed, make_photo
+from tests.test_class_picker import CLASSES, THOUSAND
+
+# The dialog is the same in both renderers of the nodes.
+pytestmark = pytest.mark.parametrize("opened", [True], indirect=True, ids=["vue"])
+
+PASTE = """async ([data, where]) => {
+    const blob = await (await fetch(data)).blob()
+    const clipboardData = new DataTransfer()
+    clipboardData.items.add(new File([blob], "image.png", { type: "image/png" }))
+    const event = new ClipboardEvent("paste", { clipboardData, bubbles: true, cancelable: true })
+    document.querySelector(where).dispatchEvent(event)
+}"""
+# The lowest contrast of a text to what is behind it, of all that is written in the dialog, and the text.
+CONTRAST = """() => {
+    const context = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true })
+    const paint = (colour, under) => {
+        context.fillStyle = under
+        context.fillRect(0, 0, 1, 1)
+        context.fillStyle = colour
+        context.fillRect(0, 0, 1, 1)
+        const [red, green, blue] = context.getImageData(0, 0, 1, 1).data
+        return `rgb(${red} ${green} ${blue})`
+    }
+    const luminance = (colour) => {
+        const parts = colour.match(/\\d+/g).map((part) => part / 255)
+        const linear = parts.map((part) => (part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4))
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    }
+    const behind = (node) => (node ? paint(getComputedStyle(node).backgroundColor, behind(node.parentElement)) : "#fff")
+    const isSeen = (node) => node.checkVisibility() && !node.disabled && !node.closest(":disabled, .chosen, .tile")
+    const written = [...document.querySelectorAll("dialog.robust-live *")].filter((node) =>
+        isSeen(node) && [...node.childNodes].some(({ nodeType, data }) => nodeType === 3 && data.trim()))
+    const ratios = written.map((node) => {
+        const under = behind(node)
+        const lights = [luminance(paint(getComputedStyle(node).color, under)), luminance(paint(under, under))]
+        return [(Math.max(...lights) + 0.05) / (Math.min(...lights) + 0.05), node.textContent]
+    })
+    return ratios.sort(([one], [other]) => one - other)[0]
+}"""
+
+
+@pytest.fixture
+def pen(live_blank: LiveCanvas) -> Iterator[Callable[..., None]]:
+    """Moves a pen: `pen("mousePressed", x, y, force)`, x and y of the picture from 0 to 1."""
+    devtools = live_blank.page.context.new_cdp_session(live_blank.page)
+
+    def move(kind: str, x: float, y: float, force: float) -> None:
+        left, top = live_blank.at(x, y)
+        event = {"type": kind, "x": left, "y": top, "button": "left", "buttons": 1, "clickCount": 1}
+        devtools.send("Input.dispatchMouseEvent", {**event, "force": force, "pointerType": "pen"})
+
+    yield move
+    devtools.detach()
+
+
+def test_a_pen_paints_as_wide_as_it_is_pressed(live_blank: LiveCanvas, pen: Callable[..., None]) -> None:
+    live_blank.colour("#ff0000", size=60)
+    widths = []
+    for x, force in ((0.25, 0.1), (0.75, 1.0)):
+        before = live_blank.pixels()
+        pen("mousePressed", x, 0.3, force)
+        for step in range(1, 5):
+            pen("mouseMoved", x, 0.3 + step / 10, force)
+        pen("mouseReleased", x, 0.7, 0)
+        live_blank.idle()
+        widths.append(int(changed(before, live_blank.pixels())[SIDE // 2].sum()))
+    # A fifth of the size is left without pressure.
+    assert widths == [pytest.approx(60 * 0.28, abs=3), pytest.approx(60, abs=3)]
+
+
+def test_two_fingers_zoom_and_paint_nothing(live_blank: LiveCanvas) -> None:
+    page, before = live_blank.page, live_blank.pixels()
+    live_blank.choose("sea")
+    percent = live_blank.root.locator(".percent")
+    fitted = int(percent.inner_text().rstrip(" %"))
+    middle = live_blank.at(0.5, 0.5)
+    devtools = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *apart: float) -> None:
+        points = [{"x": middle[0] + side, "y": middle[1], "id": number} for number, side in enumerate(apart)]
+        devtools.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", -40)
+    touch("touchStart", -40, 40)
+    for apart in (50, 60, 70, 80):
+        touch("touchMove", -apart, apart)
+    touch("touchEnd")
+    devtools.detach()
+    live_blank.idle()
+    assert int(percent.inner_text().rstrip(" %")) == pytest.approx(2 * fitted, rel=0.1)
+    assert not changed(before, live_blank.pixels()).any()
+    page.keyboard.press("f")
+
+
+@pytest.mark.parametrize("where", ["dialog.robust-live .stage", "body"])
+def test_a_picture_is_pasted_in(live_blank: LiveCanvas, tmp_path: Path, where: str) -> None:
+    pixels = make_photo(tmp_path / "pasted.png", side=128)
+    nodes = live_blank.page.evaluate("() => app.graph.nodes.length")
+    data = base64.b64encode((tmp_path / "pasted.png").read_bytes()).decode()
+    live_blank.page.evaluate(PASTE, [f"data:image/png;base64,{data}", where])
+    live_blank.page.wait_for_function("() => document.querySelector('.robust-live canvas.picture').width === 128")
+    assert not changed(pixels, live_blank.pixels()).any()
+    assert live_blank.page.evaluate("() => app.graph.nodes.length") == nodes
+
+
+def hide(page: Page, hidden: bool) -> None:
+    """The page goes into the background, as for its scripts."""
+    page.evaluate(
+        """(hidden) => {
+            Object.defineProperty(document, "hidden", { value: hidden, configurable: true })
+            document.dispatchEvent(new Event("visibilitychange"))
+        }""",
+        hidden,
+    )
+
+
+def test_a_page_in_the_background_asks_for_nothing(live_blank: LiveCanvas) -> None:
+    page, before = live_blank.page, live_blank.pixels()
+    live_blank.choose("church", size=100)
+    live_blank.press(0.5, 0.5)
+    hide(page, True)
+    # The request under way ends.
+    page.wait_for_timeout(400)
+    live_blank.requests.clear()
+    page.wait_for_timeout(800)
+    assert live_blank.requests == []
+    hide(page, False)
+    page.wait_for_function("() => document.querySelector('.robust-live').dataset.state === 'live'")
+    page.mouse.up()
+    live_blank.idle()
+    assert live_blank.requests
+    assert changed(before, live_blank.pixels()).any()
+
+
+def test_fifty_strokes_are_undone_and_redone(live_blank: LiveCanvas) -> None:
+    page, before = live_blank.page, live_blank.pixels()
+    live_blank.colour("#ff0000", size=20)
+    for number in range(50):
+        page.mouse.click(*live_blank.at(0.1 + 0.08 * (number % 10), 0.2 + 0.15 * (number // 10)))
+    live_blank.idle()
+    painted = live_blank.pixels()
+    for key, wanted, button in (("Control+z", before, "Undo"), ("Control+Shift+z", painted, "Redo")):
+        for _ in range(50):
+            page.keyboard.press(key)
+            # Nothing is undone that the last answer did not offer.
+            live_blank.idle()
+        expect(live_blank.button(button)).to_be_disabled()
+        assert not changed(wanted, live_blank.pixels()).any()
+
+
+def test_a_thousand_classes_are_listed_and_searched_at_once(live: LiveCanvas) -> None:
+    def answer(route: Route) -> None:
+        route.fulfill(json={"classes": THOUSAND, "message": "", "sheet": None})
+
+    live.page.route(CLASSES, answer)
+    live.build()
+    live.open()
+    tiles = live.root.locator(".right .tile[data-class]")
+    expect(tiles).to_have_count(1000)
+    took: dict[str, Any] = live.page.evaluate(
+        """async () => {
+            const drawn = () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))
+            const field = document.querySelector("dialog input[type=search]")
+            const times = {}
+            for (const typed of ["9", "99", "thing 99", ""]) {
+                const began = performance.now()
+                field.value = typed
+                field.dispatchEvent(new Event("input", { bubbles: true }))
+                await drawn()
+                times[typed] = performance.now() - began
+            }
+            const list = document.querySelector("dialog .right .grid")
+            const scrolls = [list, list.parentElement].find((node) => node.scrollHeight > node.clientHeight + 1)
+            const began = performance.now()
+            scrolls.scrollTop = 1e6
+            await drawn()
+            times.scroll = performance.now() - began
+            return times
+        }"""
+    )
+    assert max(took.values()) < 1000, took
+    live.root.get_by_label("Search classes").fill("thing 99")
+    expect(tiles).to_have_count(11)
+
+
+def test_all_that_is_written_can_be_read_in_the_light_and_the_dark_theme(live_blank: LiveCanvas) -> None:
+    page = live_blank.page
+    theme = "async (name) => app.extensionManager.setting.set('Comfy.ColorPalette', name)"
+    usual = page.evaluate("() => app.extensionManager.setting.get('Comfy.ColorPalette')")
+    try:
+        for name in ("light", "dark"):
+            page.evaluate(theme, name)
+            live_blank.editor.settle()
+            for tab in ("Classes", "Features", "Colour"):
+                live_blank.root.get_by_role("tab", name=tab).click()
+                page.mouse.move(5, 5)
+                page.wait_for_timeout(200)
+                ratio, text = page.evaluate(CONTRAST)
+                assert ratio >= 4, f"{name}: {text!r} at {ratio:.1f}"
+    finally:
+        page.evaluate(theme, usual)
+        live_blank.root.get_by_role("tab", name="Classes").click()
