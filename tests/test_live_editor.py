@@ -168,7 +168,7 @@ def test_a_picture_of_4096_pixels(live: LiveCanvas) -> None:
     live.build(side=4096)
     live.open()
     live.blank()
-    live.choose("church", size=500)
+    live.choose("church", size=200)
     live.press(0.5, 0.5, hold=300)
     expect(live.root).to_have_attribute("data-state", "live")
     live.page.mouse.up()

@@ -224,14 +224,14 @@ def test_nothing_is_asked_for_while_nothing_changes(live_blank: LiveCanvas) -> N
     live_blank.idle()
     assert len(live_blank.requests) <= 2
     live_blank.requests.clear()
-    page.wait_for_timeout(1200)
+    page.wait_for_timeout(700)
     assert live_blank.requests == []
     live_blank.choose("sea")
     live_blank.press(0.5, 0.5, hold=300)
     page.mouse.up()
     live_blank.done()
     live_blank.requests.clear()
-    page.wait_for_timeout(1200)
+    page.wait_for_timeout(700)
     assert live_blank.requests == []
 
 
@@ -248,7 +248,7 @@ def test_the_dialog_goes_with_its_node(live_blank: LiveCanvas, event: str) -> No
     page.mouse.up()
     page.wait_for_timeout(300)
     live_blank.requests.clear()
-    page.wait_for_timeout(1000)
+    page.wait_for_timeout(600)
     assert live_blank.requests == []
 
 

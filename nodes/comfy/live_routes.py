@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 import urllib.parse
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
@@ -181,9 +182,13 @@ def _guarded(handler: Handler) -> Handler:
     """A handler that answers every mistake of a request with a sentence."""
 
     async def guarded(request: web.Request) -> web.StreamResponse:
+        started = time.perf_counter()
         try:
             _refuse_foreign(request)
-            return await handler(request)
+            answer = await handler(request)
+            # The browser's developer tools show it beside the round trip.
+            answer.headers["Server-Timing"] = f"live;dur={1000 * (time.perf_counter() - started):.1f}"
+            return answer
         except PromptRunsError:
             told = {"state": "waiting", "message": "Waits until the workflow has run."}
             return _json(told, headers={HEADER: json.dumps(told)})
