@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, Route, expect
 
@@ -182,16 +183,15 @@ def test_a_thousand_classes_are_listed_and_searched_at_once(live: LiveCanvas) ->
                 await drawn()
                 times[typed] = performance.now() - began
             }
-            const list = document.querySelector("dialog .right .grid")
-            const scrolls = [list, list.parentElement].find((node) => node.scrollHeight > node.clientHeight + 1)
             const began = performance.now()
-            scrolls.scrollTop = 1e6
+            document.querySelector("dialog .right .tile:last-child").scrollIntoView()
             await drawn()
             times.scroll = performance.now() - began
             return times
         }"""
     )
     assert max(took.values()) < 1000, took
+    expect(tiles.last).to_be_in_viewport()
     live.root.get_by_label("Search classes").fill("thing 99")
     expect(tiles).to_have_count(11)
 
@@ -213,3 +213,57 @@ def test_all_that_is_written_can_be_read_in_the_light_and_the_dark_theme(live_bl
     finally:
         page.evaluate(theme, usual)
         live_blank.root.get_by_role("tab", name="Classes").click()
+
+
+def test_the_stroke_is_drawn_while_the_answer_is_late(live_blank: LiveCanvas) -> None:
+    page, before = live_blank.page, live_blank.pixels()
+    live_blank.choose("church", size=40)
+    held: list[Route] = []
+    page.route("**/stroke", held.append)
+    live_blank.press(0.2, 0.5, to=(0.8, 0.5), hold=100)
+    # At the beginning, on the way and under the pointer.
+    drawn = page.evaluate(
+        """(places) => {
+            const canvas = document.querySelector(".robust-live canvas.overlay")
+            const { left, top } = canvas.getBoundingClientRect()
+            const alpha = ([x, y]) => canvas.getContext("2d").getImageData(x - left, y - top, 1, 1).data[3]
+            return places.map(alpha)
+        }""",
+        [live_blank.at(x, 0.5) for x in (0.2, 0.5, 0.8)],
+    )
+    assert held
+    assert all(drawn)
+    assert not changed(before, live_blank.pixels()).any()
+    held[0].continue_()
+    page.unroute("**/stroke")
+    page.mouse.up()
+    live_blank.idle()
+    assert changed(before, live_blank.pixels())[SIDE // 2, [SIDE // 5, SIDE // 2, 4 * SIDE // 5]].all()
+
+
+def test_the_weakest_stroke_is_seen(live_photo: LiveCanvas) -> None:
+    before = live_photo.pixels().astype(int)
+    live_photo.choose("church", size=100)
+    slider = live_photo.root.get_by_role("slider", name="Strength")
+    slider.fill("0")
+    expect(slider).to_have_attribute("aria-valuetext", "0.20")
+    live_photo.paint(0.5, 0.5, hold=800)
+    middle = np.s_[SIDE // 2 - 25 : SIDE // 2 + 25, SIDE // 2 - 25 : SIDE // 2 + 25]
+    assert np.abs(live_photo.pixels() - before)[middle].mean() > 3
+
+
+def test_the_renderer_is_switched_while_the_dialog_is_open(live_blank: LiveCanvas) -> None:
+    page = live_blank.page
+    choose = "async (on) => app.extensionManager.setting.set('Comfy.VueNodes.Enabled', on)"
+    live_blank.colour("#ff0000")
+    try:
+        page.evaluate(choose, False)
+        live_blank.editor.settle()
+        live_blank.paint(0.5, 0.5, hold=50)
+        shown = live_blank.pixels()
+        assert shown[SIDE // 2, SIDE // 2].tolist() == [255, 0, 0]
+        live_blank.done()
+        assert not changed(shown, live_blank.queued()).any()
+    finally:
+        page.evaluate(choose, True)
+        live_blank.editor.settle()
