@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
 
         serve(arguments.port, browser=arguments.browser)
     elif arguments.command == "test":
-        # Two processes, each file in one of them: more would each start a ComfyUI and a browser of their own.
+        # Two processes: more would each start a ComfyUI of their own. For who runs what see tests/sharing_out.py.
         become([sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadfile", *arguments.rest])
     else:
         from tools.check import check

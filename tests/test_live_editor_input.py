@@ -13,6 +13,7 @@ from playwright.sync_api import Page, Route, expect
 
 from tests.live_dialog import SIDE, LiveCanvas, changed, make_photo
 from tests.test_class_picker import CLASSES, THOUSAND
+from tools.editor import load_graph, saved_graph
 
 # The dialog is the same in both renderers of the nodes.
 pytestmark = pytest.mark.parametrize("opened", [True], indirect=True, ids=["vue"])
@@ -267,3 +268,32 @@ def test_the_renderer_is_switched_while_the_dialog_is_open(live_blank: LiveCanva
     finally:
         page.evaluate(choose, True)
         live_blank.editor.settle()
+
+
+def test_a_node_in_the_place_of_another_shows_its_own_painting(live: LiveCanvas) -> None:
+    graphs = []
+    for colour in ("#ff0000", "#00ff00"):
+        live.build()
+        live.open()
+        live.blank()
+        live.colour(colour)
+        live.paint(0.5, 0.5, hold=50)
+        live.done()
+        graphs.append(saved_graph(live.page))
+    for graph, own in zip(graphs, ([255, 0, 0], [0, 255, 0]), strict=True):
+        load_graph(live.page, graph)
+        name = Path(live.painting()).name
+        live.page.wait_for_function(
+            """(name) => [...document.querySelectorAll("img.robust-live-preview")].some(
+                (image) => image.checkVisibility() && image.complete && image.src.includes(name))""",
+            arg=name,
+        )
+        shown = live.page.evaluate(
+            """() => {
+                const image = document.querySelector("img.robust-live-preview")
+                const context = new OffscreenCanvas(1, 1).getContext("2d")
+                context.drawImage(image, image.naturalWidth / 2, image.naturalHeight / 2, 1, 1, 0, 0, 1, 1)
+                return [...context.getImageData(0, 0, 1, 1).data].slice(0, 3)
+            }"""
+        )
+        assert np.abs(np.array(shown) - own).max() < 30

@@ -36,7 +36,17 @@ function addPicture(node) {
 
 const pictures = new WeakMap()
 
+/** Vue nodes mount an element once: a node in the place of another with its number would show the other's picture. */
+function mountPicture(node) {
+    if (!LiteGraph.vueNodesMode || app.canvas.graph !== node.graph) return
+    const picture = pictures.get(node)
+    const mounted = document.querySelector(`[data-node-id="${node.id}"] .robust-live-preview`)
+    if (mounted && mounted !== picture) mounted.replaceWith(picture)
+}
+
 function showPicture(node) {
+    // The node is drawn when this task has ended.
+    setTimeout(() => mountPicture(node))
     const [, subfolder, filename] = new CanvasNode(node).painting.match(/^(.*)\/([^/]+)$/) ?? []
     const picture = pictures.get(node)
     if (!filename) {
@@ -93,6 +103,7 @@ app.registerExtension({
         const button = node.addWidget("button", "Open", null, () => open(node), { serialize: false })
         button.serialize = false
         pictures.set(node, addPicture(node))
+        setTimeout(() => mountPicture(node))
         after(node, "onConfigure", () => showPicture(node))
         after(node, "onDblClick", () => open(node))
     },
