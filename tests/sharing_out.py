@@ -31,7 +31,7 @@ LONG = (
 )
 
 
-class OneEditor(LoadFileScheduling):
+class OneEditor(LoadFileScheduling):  # type: ignore[misc]
     """Each file in one process, and all files that need a browser in the same."""
 
     def _split_scope(self, nodeid: str) -> str:
