@@ -16,6 +16,7 @@ SHARED = ("labels.txt", "labels.json")
 DATA_SETS = {
     "imagenet": "ImageNet's 1000 class names",
     "cifar10": "CIFAR-10's class names",
+    "cifar100": "CIFAR-100's class names",
     "restricted_imagenet": "Restricted ImageNet's nine class names",
 }
 # Data sets of two classes are told apart by words of the file's name: their own names or the paper's short ones.

@@ -51,6 +51,16 @@ class ClassifierNetwork(nn.Module, ABC):
         return self.forward_head(self.forward_features(x, fake_relu))
 
 
+def whole_strides(images: Tensor, stride: int) -> Tensor:
+    """Images `[B, C, H, W]` resized, where a side is no multiple of the stride, to the nearest multiples.
+
+    Without it a network of patches does not see what is beyond the last whole patch, which would get no gradient.
+    """
+    height, width = images.shape[2:]
+    size = (max(round(height / stride), 1) * stride, max(round(width / stride), 1) * stride)
+    return images if size == (height, width) else F.interpolate(images, size, mode="bicubic", align_corners=False)
+
+
 class PooledActivationNetwork(ClassifierNetwork):
     """A network that ends in an activation, global average pooling, and a linear layer."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from . import normalisation
+from .architectures import build_network
 from .classifier import ClassifierCard, RobustClassifier
 from .label_file import SideFileError
 from .labels import labels_of
@@ -27,7 +28,7 @@ def read_third_party(path: Path, about: Mapping[str, Any] | None = None) -> tupl
 
     Args:
         path: a pickle of a state dict, of a checkpoint with one in it, or of a network, or safetensors.
-        about: `title`, `training` and `licence` for its card, where they are known.
+        about: `title`, `training`, `licence`, `mean` and `std` for its card, where they are known.
 
     Returns:
         The classifier in float32 on the CPU, and sentences on what was recognised. Where the file has no mean and std,
@@ -38,40 +39,42 @@ def read_third_party(path: Path, about: Mapping[str, Any] | None = None) -> tupl
     """
     found = load_tensors(path)
     recognised = recognise(path, found)
-    architecture, classes = recognised.architecture, recognised.classes
+    entry, architecture, classes = recognised.entry, recognised.architecture, recognised.classes
     for name, tensor in recognised.tensors.items():
         # An expanded (stride-0) tensor claims more numbers than it stores, and a copy of it could fill the memory.
         if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
             raise CheckpointError(f"{path.name} is refused: its tensor {name} claims more numbers than the file holds.")
     try:
-        labels, source = labels_of(path, classes, architecture.label_lists)
+        labels, source = labels_of(path, classes, entry.label_lists)
     except SideFileError as error:
         raise CheckpointError(str(error)) from error
     own = set(recognised.origins.values())
     beside = {name: tensor for name, tensor in found.items() if name not in own}
     statistics = normalisation.find_normalisation(beside, recognised.prefix)
     about = about or {}
-    mean, std = (statistics.mean, statistics.std) if statistics else (architecture.mean, architecture.std)
+    mean, std = (statistics.mean, statistics.std) if statistics else entry.statistics(classes)
+    if stated := not statistics and "mean" in about:
+        mean, std = about["mean"], about["std"]
     training = dict(about.get("training", {}))
-    sentences = [f"{path.name} is a {architecture.name} with {classes} classes, {source}."]
+    sentences = [f"{path.name} is a {entry.name} with {classes} classes, {source}."]
     sentences += _which_weights(recognised)
     if statistics:
         sentences.append(normalisation.sentence(statistics))
-    else:
+    elif not stated:
         unread = normalisation.unread_triples(beside, recognised.prefix)
         training[ASSUMED] = normalisation.assumption(mean, std, unread)
     card = ClassifierCard(
         title=str(about.get("title", path.stem)),
-        architecture={"name": architecture.name},
+        architecture=architecture,
         labels=labels,
-        input_size=architecture.input_size,
+        input_size=architecture.get("image_size", entry.input_size),
         mean=mean,
         std=std,
         training=training,
         licence=str(about.get("licence", "")),
     )
     with torch.device("meta"):
-        network = architecture.build(classes)
+        network = build_network(architecture, classes)
     assign_weights(network, {name: checked_float32(path, name, t) for name, t in recognised.tensors.items()})
     return RobustClassifier(network, card), " ".join(sentences)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from robust_synthesis.models.architectures import build_network
 from robust_synthesis.models.network import ClassifierNetwork
 
+Network = TypeVar("Network", bound=nn.Module)
 # torchvision's names -> those of the `robustness` library's CIFAR networks.
 CIFAR_NAMES = {"downsample": "shortcut", "fc.": "linear."}
 ONE_OF_EACH_FAMILY = [
@@ -24,22 +26,39 @@ ONE_OF_EACH_FAMILY = [
     "mobilenet_v2",
     "mnasnet1_0",
     "shufflenet_v2_x1_0",
+    "vgg11",
+    "efficientnet_lite0",
+    {"name": "cifar_wide_resnet", "stem": 4, "widths": [16, 20, 24], "depth": 2},
 ]
 MEAN, STD = (0.4717, 0.4499, 0.3837), (0.2600, 0.2516, 0.2575)
 
 
-def random_network(architecture: str, classes: int, seed: int = 0) -> ClassifierNetwork:
-    """Build a network with random weights and batch norms that differ from channel to channel."""
+def random_network(architecture: str | Mapping[str, Any], classes: int, seed: int = 0) -> ClassifierNetwork:
+    """Build a network of a name, or of a description, with random weights; see `vary`."""
+    described = {"name": architecture} if isinstance(architecture, str) else architecture
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network = build_network({"name": architecture}, classes).eval()
-        for module in network.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                assert module.running_mean is not None
-                assert module.running_var is not None
-                nn.init.uniform_(module.weight, 0.5, 1.0)
-                nn.init.normal_(module.running_mean, std=0.1)
-                nn.init.uniform_(module.running_var, 0.8, 1.2)
+        return vary(build_network(described, classes).eval())
+
+
+def vary(network: Network) -> Network:
+    """Let norms and scales differ from channel to channel, in place."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            nn.init.uniform_(module.weight, 0.5, 1.0)
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.8, 1.2)
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.uniform_(module.weight, 0.5, 1.0)
+            nn.init.normal_(module.bias, std=0.1)
+        for name, parameter in module.named_parameters(recurse=False):
+            # timm's layer scales begin at a millionth.
+            if name.startswith("gamma"):
+                nn.init.uniform_(parameter, 0.5, 1.0)
+            elif name in ("cls_token", "pos_embed"):
+                nn.init.normal_(parameter, std=0.5)
     return network
 
 

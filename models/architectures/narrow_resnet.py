@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..network import PooledActivationNetwork
-from ._entry import Architecture, ArchitectureError
+from ._entry import Architecture, ArchitectureError, read_integers
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {"silu": nn.SiLU, "relu": nn.ReLU, "gelu": nn.GELU}
 Downsampling = Literal["strided", "even", "overlapping"]
@@ -139,8 +139,8 @@ def build_narrow_resnet(classes: int, hyperparameters: Mapping[str, Any]) -> Nar
     Raises:
         ArchitectureError: a hyperparameter is missing or out of range.
     """
-    widths = _integers(hyperparameters, "widths", 1, 4096)
-    blocks = _integers(hyperparameters, "blocks", 1, 64)
+    widths = read_integers(hyperparameters, "widths", 1, 4096)
+    blocks = read_integers(hyperparameters, "blocks", 1, 64)
     if len(widths) != len(blocks):
         raise ArchitectureError(f"{len(widths)} widths but {len(blocks)} blocks")
     stem_stride = hyperparameters.get("stem_stride")
@@ -154,17 +154,6 @@ def build_narrow_resnet(classes: int, hyperparameters: Mapping[str, Any]) -> Nar
     if downsampling not in get_args(Downsampling):
         raise ArchitectureError(f"unknown downsampling {downsampling!r} (known: {', '.join(get_args(Downsampling))})")
     return NarrowResNet(classes, widths, blocks, stem_stride, ACTIVATIONS[activation], downsampling)
-
-
-def _integers(hyperparameters: Mapping[str, Any], key: str, low: int, high: int) -> tuple[int, ...]:
-    values = hyperparameters.get(key)
-    if (
-        not isinstance(values, (list, tuple))
-        or not 1 <= len(values) <= 8
-        or not all(type(value) is int and low <= value <= high for value in values)
-    ):
-        raise ArchitectureError(f"{key} is {values!r}, not a list of 1 to 8 numbers from {low} to {high}")
-    return tuple(values)
 
 
 ARCHITECTURES = (Architecture("narrow_resnet", build_narrow_resnet, configurable=True),)

@@ -1,0 +1,49 @@
+"""What transformers share: their tokens as maps, and their MLPs."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import torch
+from torch import Tensor, nn
+
+from ..network import ClassifierNetwork
+
+EPSILON = 1e-6
+"""Of all norms, as in timm."""
+
+
+class Mlp(nn.Sequential):
+    """Two layers with a GELU between them, the inner one four times as wide."""
+
+    def __init__(self, width: int) -> None:
+        layers = {"fc1": nn.Linear(width, 4 * width), "act": nn.GELU(), "fc2": nn.Linear(4 * width, width)}
+        super().__init__(OrderedDict(layers))
+
+
+class TokenNetwork(ClassifierNetwork):
+    """A transformer that classifies by its class token.
+
+    Its features are all tokens as maps `[B, F, 1 + h, w]`: the class token fills the first row, so that the patches
+    keep their places. The feature maps are those of the patches, the pre-logits are the class token. What a patch adds
+    to a logit is not linear, as it is behind average pooling: a feature of a patch is what the class token would be,
+    were it there. There is no last activation, and the fake ReLU changes nothing.
+    """
+
+    head: nn.Linear
+
+    def get_classifier(self) -> nn.Linear:
+        return self.head
+
+    def feature_maps(self, features: Tensor) -> Tensor:
+        return features[:, :, 1:]
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        token = features[:, :, 0, 0].to(self.head.weight.dtype)
+        return token if pre_logits else self.head(token)
+
+
+def as_maps(tokens: Tensor, height: int, width: int) -> Tensor:
+    """Arrange `[B, 1 + h * w, F]` as `[B, F, 1 + h, w]`."""
+    rows = torch.cat([tokens[:, :1].expand(-1, width, -1), tokens[:, 1:]], 1)
+    return rows.mT.unflatten(2, (1 + height, width))

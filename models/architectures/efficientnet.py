@@ -1,0 +1,84 @@
+"""EfficientNets, and EfficientNet-Lite0, as torchvision builds them; timm's tensor names are read too."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import cast
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchvision.models import efficientnet
+
+from ..network import PooledActivationNetwork
+from ._entry import Architecture
+
+STAGES = 7
+# The layers of a block: the first stage's do not widen the image first.
+_FIRST = {"conv_dw": "0.0", "bn1": "0.1", "se.conv_reduce": "1.fc1", "se.conv_expand": "1.fc2", "conv_pw": "2.0"}
+_FIRST |= {"bn2": "2.1"}
+_OTHERS = {"conv_pw": "0.0", "bn1": "0.1", "conv_dw": "1.0", "bn2": "1.1", "se.conv_reduce": "2.fc1"}
+_OTHERS |= {"se.conv_expand": "2.fc2", "conv_pwl": "3.0", "bn3": "3.1"}
+RENAMES = {
+    r"^conv_stem\.": "features.0.0.",
+    r"^bn1\.": "features.0.1.",
+    r"^conv_head\.": f"features.{STAGES + 1}.0.",
+    r"^bn2\.": f"features.{STAGES + 1}.1.",
+    r"^classifier\.(?=weight|bias)": "classifier.1.",
+} | {
+    rf"^blocks\.{stage}\.(\d+)\.{theirs}\.": rf"features.{stage + 1}.\1.block.{ours}."
+    for stage in range(STAGES)
+    for theirs, ours in (_OTHERS if stage else _FIRST).items()
+}
+"""timm's names -> torchvision's."""
+
+
+class EfficientNet(PooledActivationNetwork, efficientnet.EfficientNet):  # type: ignore[misc]
+    """torchvision's EfficientNet (Tan and Le, arXiv 1905.11946)."""
+
+    features: nn.Sequential
+    classifier: nn.Sequential
+
+    def __init__(self, width: float, depth: float, num_classes: int) -> None:
+        settings, last = efficientnet._efficientnet_conf("efficientnet_b0", width_mult=width, depth_mult=depth)
+        super().__init__(settings, 0.2, num_classes=num_classes, last_channel=last)
+
+    def get_classifier(self) -> nn.Linear:
+        return self.classifier[-1]  # type: ignore[return-value]
+
+    def forward_preactivation(self, x: Tensor) -> Tensor:
+        *blocks, last = self.features
+        convolution, norm, _ = cast(nn.Sequential, last)
+        for block in blocks:
+            x = block(x)
+        result: Tensor = norm(convolution(x))
+        return result
+
+    def last_activation(self, x: Tensor) -> Tensor:
+        return F.silu(x)
+
+
+class EfficientNetLite(EfficientNet):
+    """EfficientNet-Lite0: without squeeze-and-excitation, and with ReLU6."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(1.0, 1.0, num_classes)
+        for module in list(self.modules()):
+            for name, child in module.named_children():
+                if isinstance(child, efficientnet.SqueezeExcitation):
+                    setattr(module, name, nn.Identity())
+                elif isinstance(child, nn.SiLU):
+                    setattr(module, name, nn.ReLU6(inplace=True))
+
+    def last_activation(self, x: Tensor) -> Tensor:
+        return F.relu6(x)
+
+
+_efficientnet = partial(Architecture, classifier="classifier.1", renames=RENAMES)
+
+ARCHITECTURES = (
+    _efficientnet("efficientnet_b0", partial(EfficientNet, 1.0, 1.0)),
+    _efficientnet("efficientnet_b1", partial(EfficientNet, 1.0, 1.1), input_size=240),
+    _efficientnet("efficientnet_b2", partial(EfficientNet, 1.1, 1.2), input_size=260),
+    _efficientnet("efficientnet_b3", partial(EfficientNet, 1.2, 1.4), input_size=300),
+    _efficientnet("efficientnet_lite0", EfficientNetLite),
+)
