@@ -1,15 +1,17 @@
-"""The classifiers that can be loaded: bundled with the pack, in a user's folders, and on the Hugging Face Hub."""
+"""The classifiers that can be loaded: bundled with the pack, in a user's folders, on the Hub, on authors' servers."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
 BUNDLED = Path(__file__).parent / "bundled"
 CATALOG = Path(__file__).parent / "catalog.json"
@@ -20,31 +22,72 @@ EXTENSIONS = (EXTENSION, ".ckpt", ".pt", ".pth", ".bin", ".pkl", ".th", ".t7", *
 """Of a user's files. All but the first are converted before they are used."""
 
 
-@dataclass(frozen=True)
-class HubFile:
-    """One file of the catalogue: its place on the Hugging Face Hub, and what its authors report about it."""
+@dataclass(frozen=True, kw_only=True)
+class CatalogFile(ABC):
+    """One file of the catalogue, and what its authors report about it."""
 
-    repository: str
-    revision: str
     filename: str
+    """What it is called on this machine."""
     title: str
     architecture: str
     norm: str
     epsilon: float
     """For pixel values from 0 to 1 with `l2`, in units of 1/255 with `linf`, as the authors give it."""
-    clean_accuracy: float
-    """The share of unattacked test images that are classified correctly."""
     megabytes: float
+    """About, where it is not known exactly."""
     licence: str
     labels: str
     data: str
     input_size: int
+    clean_accuracy: float | None = None
+    """The share of unattacked test images that are classified correctly."""
+    mean: tuple[float, float, float] | None = None
+    """Of its training images, where its authors report it and the file does not have it."""
+    std: tuple[float, float, float] | None = None
     recommended: bool = False
     sha256: str | None = None
 
     @property
     def name(self) -> str:
-        return PurePosixPath(self.filename).stem
+        path = PurePosixPath(self.filename)
+        return path.with_suffix("").stem if path.suffix in SECOND_EXTENSIONS else path.stem
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where it is downloaded from."""
+
+    @property
+    @abstractmethod
+    def source(self) -> str:
+        """Where it is from, for its card."""
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where it is from, for the list: `the Hub`."""
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Title, training, licence, mean and std for `open_classifier`."""
+        training = {
+            "data": self.data,
+            "norm": self.norm,
+            "epsilon": self.epsilon / 255 if self.norm == "linf" else self.epsilon,
+            "clean_accuracy": self.clean_accuracy,
+            "source": self.source,
+        }
+        known = {key: value for key, value in training.items() if value is not None}
+        about = {"title": f"{self.data}: {self.title}", "training": known, "licence": self.licence}
+        return about | ({"mean": tuple(self.mean), "std": tuple(self.std)} if self.mean and self.std else {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubFile(CatalogFile):
+    """A file on the Hugging Face Hub."""
+
+    repository: str
+    revision: str
 
     @property
     def url(self) -> str:
@@ -55,28 +98,43 @@ class HubFile:
         return hf_hub_url(self.repository, self.filename, revision=self.revision)
 
     @property
-    def about(self) -> dict[str, Any]:
-        """Title, training and licence for `open_classifier`."""
-        return {
-            "title": f"{self.data}: {self.title}",
-            "training": {
-                "data": self.data,
-                "norm": self.norm,
-                "epsilon": self.epsilon / 255 if self.norm == "linf" else self.epsilon,
-                "clean_accuracy": self.clean_accuracy,
-                "source": f"{self.repository}@{self.revision}/{self.filename}",
-            },
-            "licence": self.licence,
-        }
+    def source(self) -> str:
+        return f"{self.repository}@{self.revision}/{self.filename}"
+
+    @property
+    def place(self) -> str:
+        return "the Hub"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebFile(CatalogFile):
+    """A file on a server of its authors, by https."""
+
+    address: str
+
+    @property
+    def url(self) -> str:
+        return self.address
+
+    @property
+    def source(self) -> str:
+        return self.address
+
+    @property
+    def place(self) -> str:
+        return str(urlsplit(self.address).hostname)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A classifier that can be chosen; `path` is None until it is downloaded, `hub` None unless it is the Hub's."""
+    """A classifier that can be chosen.
+
+    `path` is None until it is downloaded, `download` None unless it is the catalogue's.
+    """
 
     name: str
     path: Path | None
-    hub: HubFile | None
+    download: CatalogFile | None
     note: str
 
 
@@ -114,43 +172,52 @@ def user_classifiers(folders: Iterable[Path]) -> dict[str, Path]:
 
 
 @cache
-def _catalog() -> tuple[HubFile, ...]:
-    files: list[HubFile] = []
+def _catalog() -> tuple[CatalogFile, ...]:
+    files: list[CatalogFile] = []
     for source in json.loads(CATALOG.read_text(encoding="utf-8"))["sources"]:
-        entries, recommended = source.pop("files"), source.pop("recommended")
-        mine = {file.name: file for file in (HubFile(**source, **entry) for entry in entries)}
+        entries, recommended, base = source.pop("files"), source.pop("recommended", []), source.pop("base", None)
+        mine: dict[str, CatalogFile] = {}
+        for entry in entries:
+            file: CatalogFile
+            if base is None:
+                file = HubFile(**source, **entry)
+            else:
+                address = base + entry.pop("path")
+                file = WebFile(**source, **entry, address=address)
+            mine[file.name] = file
         files += [replace(mine.pop(name), recommended=True) for name in recommended]
         files += mine.values()
     return tuple(sorted(files, key=lambda file: not file.recommended))
 
 
-def hub_classifiers() -> dict[str, HubFile]:
+def catalog_files() -> dict[str, CatalogFile]:
     """Return the catalogue's files by name, the recommended ones first, in the catalogue's order."""
     return {file.name: file for file in _catalog()}
 
 
 def choices(folders: Iterable[Path]) -> dict[str, Choice]:
-    """List all classifiers that can be chosen, by name: the bundled ones, the user's, the Hub's.
+    """List all classifiers that can be chosen, by name: the bundled ones, the user's, the catalogue's.
 
-    A file of the Hub in one of `folders` (converted to `NAME.safetensors`, or as it was downloaded) is listed once, as
-    the Hub's, with its path.
+    A file of the catalogue in one of `folders` (converted to `NAME.safetensors`, or as it was downloaded) is listed
+    once, as the catalogue's, with its path.
     """
     mine = user_classifiers(folders)
-    from_hub: dict[str, Choice] = {}
-    for name, file in hub_classifiers().items():
-        downloaded, converted = mine.pop(file.filename, None), mine.pop(f"{name}{EXTENSION}", None)
-        path = converted or downloaded
+    known: dict[str, Choice] = {}
+    for name, file in catalog_files().items():
+        downloaded = mine.pop(file.filename, None)
+        converted = [mine.pop(f"{stem}{EXTENSION}", None) for stem in dict.fromkeys((name, file.filename))]
+        path = next(filter(None, converted), downloaded)
         where = (
-            f"from the Hub, {in_megabytes(path.stat().st_size)}, here"
+            f"from {file.place}, {in_megabytes(path.stat().st_size)}, here"
             if path
-            else f"on the Hub, {in_megabytes(file.megabytes * 1e6)}, not here yet"
+            else f"on {file.place}, {in_megabytes(file.megabytes * 1e6)}, not here yet"
         )
-        from_hub[name] = Choice(name, path, file, where)
+        known[name] = Choice(name, path, file, where)
     bundled = {name: Choice(name, path, None, "bundled") for name, path in bundled_classifiers().items()}
     return (
         bundled
         | {name: Choice(name, path, None, in_megabytes(path.stat().st_size)) for name, path in mine.items()}
-        | from_hub
+        | known
     )
 
 
@@ -158,7 +225,7 @@ def find(name: str, folders: Iterable[Path]) -> Choice:
     """Find the choice of this name. Only listed names are found, so that no name leads out of `folders`.
 
     Saved workflows keep old names: a file that was converted and then deleted is found as its converted file, and a
-    file of the Hub also under its file name.
+    file of the catalogue also under its file name.
 
     Raises:
         LookupError: there is none; the message suggests the most similar names.
@@ -171,7 +238,7 @@ def find(name: str, folders: Iterable[Path]) -> Choice:
         for converted in (f"{name}{EXTENSION}", f"{stem}{EXTENSION}"):
             if converted in listed:
                 return listed[converted]
-        if stem in hub_classifiers():
+        if stem in catalog_files():
             return listed[stem]
     nearest = difflib.get_close_matches(name, listed, n=3, cutoff=0.4)
     meant = f" Did you mean {' or '.join(nearest)}?" if nearest else ""

@@ -31,4 +31,4 @@ def _labels(choice: Choice) -> tuple[str, ...]:
     card = choice.path and read_any_card(choice.path)
     if card:
         return card.labels
-    return known_labels(choice.hub.labels) if choice.hub else ()
+    return known_labels(choice.download.labels) if choice.download else ()

@@ -29,6 +29,8 @@ DANGEROUS_NAMES = re.compile(
     r"torch\.(load|hub\..*)"
 )
 """No checkpoint needs these. They could not run either, but their file is refused, so that the user hears of them."""
+TYPES_OF_DILL = ("dill._dill._load_type", "dill._dill._create_type")
+"""Functions of dill that give types; the `robustness` library saves with it."""
 MOST_NAMES = 200
 """torch's reader goes through all allowed names at each step, so a file with many would take for ever."""
 PICKLES_IN_OLD_FORMAT = 5
@@ -60,6 +62,12 @@ class _StandInMapping(StandIn):
 class _StandInList(StandIn):
     def __new__(cls, *_arguments: Any) -> Any:
         return []
+
+
+class _StandInForTypes(StandIn):
+    # dill names the types of functions and classes so, and makes objects of what it is given.
+    def __new__(cls, *_arguments: Any) -> Any:
+        return StandIn
 
 
 @dataclass
@@ -178,8 +186,10 @@ def standing_in(scan: PickleScan) -> Iterator[None]:
 
 
 def _classes(scan: PickleScan) -> Iterable[type]:
+    yield StandIn
     for full, filled in list(scan.names.items())[:MOST_NAMES]:
         module, _, name = full.rpartition(".")
-        kind = _StandInMapping if "SETITEM" in filled else _StandInList if "APPEND" in filled else StandIn
+        kind: type = _StandInForTypes if full in TYPES_OF_DILL else StandIn
+        kind = _StandInMapping if "SETITEM" in filled else _StandInList if "APPEND" in filled else kind
         # torch's reader looks a class up by its module and name, and prefers those it knows itself.
         yield type(name, (kind,), {"__module__": module})

@@ -19,7 +19,7 @@ import pytest
 from huggingface_hub import constants, file_download
 
 from robust_synthesis.models.catalog import HubFile
-from robust_synthesis.models.hub import STAGING, DownloadError, download
+from robust_synthesis.models.download import STAGING, DownloadError, download
 from tests.hub_server import COMMIT, REPOSITORY, HubServer
 from tools.paths import ROOT
 
@@ -53,7 +53,7 @@ for name, path in (("robust_synthesis", sys.argv[1]), ("robust_synthesis.models"
     sys.modules[name].__path__ = [path]
 from pathlib import Path
 from robust_synthesis.models.catalog import HubFile
-from robust_synthesis.models.hub import DownloadError, download
+from robust_synthesis.models.download import DownloadError, download
 def report(done, total):
     if done > 0.4 * total:
         print("half", flush=True)

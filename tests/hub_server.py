@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -73,10 +74,14 @@ class HubServer(contextlib.AbstractContextManager["HubServer"]):
     Args:
         files: the repository's files, by name.
         token: if set, the Hub answers only those who send it.
+        tls: with it the servers speak https alone.
     """
 
     files: Mapping[str, bytes]
     token: str | None = None
+    tls: ssl.SSLContext | None = None
+    moved: dict[str, str] = field(default_factory=dict)
+    """Paths that the first server redirects, to which address; it is any server's then."""
     faults: Faults = field(default_factory=Faults)
     requests: list[Request] = field(default_factory=list)
 
@@ -84,6 +89,8 @@ class HubServer(contextlib.AbstractContextManager["HubServer"]):
         self._going = threading.Event()
         self._hub, self._content = _Listener(self), _Listener(self)
         for listener in (self._hub, self._content):
+            if self.tls:
+                listener.socket = self.tls.wrap_socket(listener.socket, server_side=True)
             # The short interval is how long leaving the block takes.
             threading.Thread(target=listener.serve_forever, args=(0.02,), daemon=True).start()
         return self
@@ -96,11 +103,11 @@ class HubServer(contextlib.AbstractContextManager["HubServer"]):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._hub.server_port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._hub.server_port}"
 
     @property
     def content_url(self) -> str:
-        return f"http://127.0.0.1:{self._content.server_port}/content"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._content.server_port}/content"
 
     @property
     def downloads(self) -> list[Request]:
@@ -145,6 +152,8 @@ class _Handler(BaseHTTPRequestHandler):
         # A proxy is asked for whole addresses.
         path = unquote(urlsplit(self.path).path)
         name = path.rpartition("/")[2]
+        if path in hub.moved:
+            return self._send(302, b"Found.", Location=hub.moved[path])
         if path == f"/content/{name}" and name in hub.files:
             self._send_content(hub.files[name])
         elif hub.faults.refuses_tokens is not None and headers["Authorization"] is not None:
@@ -165,6 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, hub.files[name], **hashes)
         else:
             self._redirect(name)
+        return None
 
     def log_message(self, *_: Any) -> None:
         """Requests are recorded, not written."""

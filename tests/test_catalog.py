@@ -8,10 +8,17 @@ from pathlib import Path
 import pytest
 
 from robust_synthesis.models.architectures import architectures
-from robust_synthesis.models.catalog import bundled_classifiers, choices, find, hub_classifiers, user_classifiers
+from robust_synthesis.models.catalog import (
+    HubFile,
+    bundled_classifiers,
+    catalog_files,
+    choices,
+    find,
+    user_classifiers,
+)
 from robust_synthesis.models.labels import known_labels
 
-HUB = hub_classifiers()
+HUB = catalog_files()
 BEST = "resnet50_l2_eps3"
 
 
@@ -24,11 +31,12 @@ def put(path: Path, size: int = 400_000) -> Path:
 def test_each_entry_can_be_downloaded_and_read() -> None:
     known = {entry.name for entry in architectures()}
     for name, file in HUB.items():
-        assert file.filename == f"{name}.ckpt"
+        assert file.filename.startswith(f"{name}.")
         assert file.architecture in known
         assert known_labels(file.labels)
         assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
-        assert file.url.endswith(f"/{file.repository}/resolve/{file.revision}/{file.filename}")
+        if isinstance(file, HubFile):
+            assert file.url.endswith(f"/{file.repository}/resolve/{file.revision}/{file.filename}")
 
 
 def test_the_recommended_ones_are_on_top() -> None:
@@ -99,15 +107,15 @@ def test_choices_are_the_packs_then_the_users_then_the_hubs(tmp_path: Path) -> N
     assert list(listed) == [*bundled_classifiers(), "mine.pt", *HUB]
     assert all(name == choice.name for name, choice in listed.items())
     assert listed["canvas"].note == "bundled"
-    assert (listed["mine.pt"].path, listed["mine.pt"].hub, listed["mine.pt"].note) == (mine, None, "98 MB")
-    assert (listed[BEST].path, listed[BEST].hub) == (None, HUB[BEST])
+    assert (listed["mine.pt"].path, listed["mine.pt"].download, listed["mine.pt"].note) == (mine, None, "98 MB")
+    assert (listed[BEST].path, listed[BEST].download) == (None, HUB[BEST])
     assert listed[BEST].note == "on the Hub, 205 MB, not here yet"
 
 
 def test_a_file_of_the_hub_that_is_here_is_one_choice(tmp_path: Path) -> None:
     downloaded = put(tmp_path / f"{BEST}.ckpt")
     choice = choices([tmp_path])[BEST]
-    assert (choice.path, choice.hub, choice.note) == (downloaded, HUB[BEST], "from the Hub, 0.4 MB, here")
+    assert (choice.path, choice.download, choice.note) == (downloaded, HUB[BEST], "from the Hub, 0.4 MB, here")
     converted = put(tmp_path / f"{BEST}.safetensors", 51_000_000)
     listed = choices([tmp_path])
     assert (listed[BEST].path, listed[BEST].note) == (converted, "from the Hub, 51 MB, here")
@@ -124,7 +132,7 @@ def test_a_converted_file_is_found_under_its_old_name(tmp_path: Path) -> None:
 
 def test_a_file_of_the_hub_is_found_under_its_files_names(tmp_path: Path) -> None:
     for name in (BEST, f"{BEST}.ckpt", f"{BEST}.safetensors"):
-        assert find(name, [tmp_path]).hub == HUB[BEST]
+        assert find(name, [tmp_path]).download == HUB[BEST]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:

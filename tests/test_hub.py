@@ -17,7 +17,7 @@ import pytest
 from huggingface_hub import constants, file_download
 
 from robust_synthesis.models.catalog import HubFile
-from robust_synthesis.models.hub import DownloadError, download
+from robust_synthesis.models.download import DownloadError, download
 from tests.hub_downloads import (
     CONTENT,
     FILE,

@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import hf_hub_download
 
 from robust_synthesis.models.catalog import HubFile
-from robust_synthesis.models.hub import download
+from robust_synthesis.models.download import download
 from tests.hub_downloads import CONTENT, FILE, NAME, UNKNOWN, Cancelled, cancel_at, child, ignore, local_hub
 from tests.hub_server import COMMIT, REPOSITORY, HubServer
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from robust_synthesis.models.hub import STAGING, download
-from robust_synthesis.models.hub_errors import HUB, server_name
+from robust_synthesis.models.download import STAGING, download
+from robust_synthesis.models.download_errors import HUB, hub_server
 from tests.hub_downloads import CONTENT, FILE, NAME, UNKNOWN, child, fails, ignore, local_hub, parts
 from tests.hub_server import COMMIT, REPOSITORY, Faults, HubServer
 
@@ -86,4 +86,4 @@ def test_an_endpoint_that_is_no_address_is_named(tmp_path: Path, endpoint: str, 
 
 def test_without_a_mirror_only_the_hub_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", HUB)
-    assert server_name() == "the Hub"
+    assert hub_server().name == "the Hub"

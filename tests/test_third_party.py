@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from robust_synthesis.models import CheckpointError, load_classifier, open_classifier
-from robust_synthesis.models.catalog import hub_classifiers
+from robust_synthesis.models.catalog import catalog_files
 from tests.checkpoint_layouts import MEAN, STD, random_network, robustness_state, write_robustness_checkpoint
 
 # wide_resnet50_4 and vgg16_bn would be files of more than a gigabyte.
-CATALOGUE = sorted({file.architecture for file in hub_classifiers().values()} - {"wide_resnet50_4", "vgg16_bn"})
+CATALOGUE = sorted({file.architecture for file in catalog_files().values()} - {"wide_resnet50_4", "vgg16_bn"})
 SMALL = "shufflenet_v2_x1_0"
 
 

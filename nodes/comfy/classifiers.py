@@ -15,10 +15,10 @@ import torch
 from comfy.cli_args import args
 
 from ...models import RobustClassifier, native_bfloat16, open_classifier, optimize_for_inference, save_classifier
-from ...models.catalog import Choice, HubFile, choices, find, user_classifiers
+from ...models.catalog import CatalogFile, Choice, choices, find, user_classifiers
 from ...models.conversion import independent, side_files
+from ...models.download import download
 from ...models.files import is_file
-from ...models.hub import download
 from ...models.sidecar import DataConfig
 from ...models.thumbnails import sheet_of
 from .folders import classifier_file, classifier_folders, numbered
@@ -73,7 +73,7 @@ def classifier_version(name: str) -> object:
         return name
     beside = side_files(choice.path) if choice.path else []
     # What comes from the Hub is what its hash says, before and after it was downloaded.
-    own = [choice.path] if choice.path and not choice.hub else []
+    own = [choice.path] if choice.path and not choice.download else []
     files = [file for file in (*own, *beside) if is_file(file)]
     return name, [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
 
@@ -92,10 +92,10 @@ def load(choice: Choice, given: DataConfig | None = None) -> LoadedClassifier:
     path = choice.path
     notes: list[str] = []
     if path is None:
-        assert choice.hub, "a classifier without a file is on the Hub"
-        path = _download(choice.hub, notes)
+        assert choice.download, "a classifier without a file is on the Hub"
+        path = _download(choice.download, notes)
         show_status(f"{path.name} is here. Reading it ...")
-    return load_file(path, choice.hub.about if choice.hub else None, given, notes)
+    return load_file(path, choice.download.about if choice.download else None, given, notes)
 
 
 def load_file(
@@ -160,7 +160,7 @@ def save(loaded: LoadedClassifier, name: str) -> Path:
     return path
 
 
-def _download(file: HubFile, notes: list[str]) -> Path:
+def _download(file: CatalogFile, notes: list[str]) -> Path:
     progress, last = Progress(), 0.0
 
     def report(done: int, total: int) -> None:

@@ -1,10 +1,11 @@
-"""Why a download from the Hugging Face Hub failed, in sentences for the user."""
+"""Why a download failed, in sentences for the user."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from huggingface_hub import constants
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
@@ -18,9 +19,28 @@ class ReasonError(Exception):
     """The reason of a failure, in sentences for the user that begin with a small letter."""
 
 
-def server_name() -> str:
-    """The server that is asked: `the Hub`, or a phrase that names the mirror and HF_ENDPOINT."""
-    return "the Hub" if constants.ENDPOINT == HUB else f"the mirror {constants.ENDPOINT}, which HF_ENDPOINT names,"
+@dataclass(frozen=True)
+class Server:
+    """Who is asked for a file."""
+
+    name: str
+    """`the Hub`, or a phrase that names another server."""
+    on_refusal: str = (
+        "It needs an access token: set HF_TOKEN, or run `hf auth login`, with an account that may read the file."
+    )
+    """What to do where the file is refused."""
+
+
+def hub_server() -> Server:
+    """The Hub, or the mirror that HF_ENDPOINT names."""
+    return Server(
+        "the Hub" if constants.ENDPOINT == HUB else f"the mirror {constants.ENDPOINT}, which HF_ENDPOINT names,"
+    )
+
+
+def web_server(host: str) -> Server:
+    """A server of a file's authors."""
+    return Server(host, "Its authors may have moved it or taken it down.")
 
 
 def is_address(endpoint: str) -> bool:
@@ -43,41 +63,38 @@ def check_endpoint() -> None:
 
 
 @contextlib.contextmanager
-def errors_explained() -> Iterator[None]:
-    """Raise any exception as a ReasonError."""
+def errors_explained(server: Server | None = None) -> Iterator[None]:
+    """Raise any exception as a ReasonError; `server` is who is asked, None for work on this machine alone."""
     try:
         yield
     except ReasonError:
         raise
     # Versions of the client raise errors of three different HTTP libraries, some of which are OSErrors.
     except Exception as error:
-        raise ReasonError(_explain(error)) from error
+        raise ReasonError(_explain(error, server)) from error
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: Exception, server: Server | None) -> str:
     if isinstance(error, OfflineModeIsEnabled):
         return "offline mode is on. Unset HF_HUB_OFFLINE and start ComfyUI again."
-    if isinstance(error, HfHubHTTPError):
-        return _explain_status(error.response.status_code)
+    if isinstance(error, HfHubHTTPError) and server:
+        return _explain_status(error.response.status_code, server)
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return "the disk is full: make room."
     if isinstance(error, OSError) and error.errno is not None:
         return f"the folder cannot be written to ({error.strerror or error}): look at its permissions."
-    where = "" if constants.ENDPOINT == HUB else f" to {server_name()}"
+    where = "" if server is None or server.name == "the Hub" else f" to {server.name}"
     return f"the connection{where} failed ({_first_line(error)}): look at the network."
 
 
-def _explain_status(status: int) -> str:
+def _explain_status(status: int, server: Server) -> str:
     if status in FORBIDDEN:
-        return (
-            f"{server_name()} refuses it without permission ({status}). It needs an access token: set HF_TOKEN, or run "
-            "`hf auth login`, with an account that may read the file."
-        )
+        return f"{server.name} refuses it without permission ({status}). {server.on_refusal}"
     if status == 404:
-        return f"{server_name()} has no such file (404)."
+        return f"{server.name} has no such file (404)."
     if status == 429:
-        return f"{server_name()} has had too many requests from this network (429). Wait some minutes and run it again."
-    return f"{server_name()} has a problem of its own ({status}). Run it again later."
+        return f"{server.name} has had too many requests from this network (429). Wait some minutes and run it again."
+    return f"{server.name} has a problem of its own ({status}). Run it again later."
 
 
 def _first_line(error: Exception) -> str:
