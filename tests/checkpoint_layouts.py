@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -87,8 +88,10 @@ def write_robustness_checkpoint(
     legacy: bool = False,
     wrapped: bool = False,
     seed: int = 0,
+    pickle_module: Any = pickle,
+    more: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """Write a training checkpoint as the `robustness` library does, and return its network."""
+    """Write a training checkpoint as the `robustness` library does, with `more` in it, and return its network."""
     network = random_network(architecture, classes, seed)
     optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
     for parameter in network.parameters():
@@ -105,7 +108,8 @@ def write_robustness_checkpoint(
         "nat_prec1": 62.83,
         "adv_prec1": torch.tensor(35.2),
     }
-    torch.save(content, path, _use_new_zipfile_serialization=not legacy)
+    content |= more or {}
+    torch.save(content, path, pickle_module=pickle_module, _use_new_zipfile_serialization=not legacy)
     return network
 
 

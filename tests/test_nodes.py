@@ -61,6 +61,7 @@ PRESETS: dict[str, dict[str, list[str]]] = {
         "repaint": [],
         "style": [],
         "sketch": [],
+        "dual": [],
         "refine": [],
         "custom": [*LENGTHS, "objective", "final_step", "jitter", "noise", "detail_steps"],
     },

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
+import dill
 import pytest
 import torch
 from hypothesis import HealthCheck, example, given, settings
@@ -15,11 +17,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from robust_synthesis.models import CheckpointError, load_classifier, open_classifier
-from robust_synthesis.models.catalog import catalog_files
+from robust_synthesis.models.catalog import HubFile, catalog_files
 from tests.checkpoint_layouts import MEAN, STD, random_network, robustness_state, write_robustness_checkpoint
 
 # wide_resnet50_4 and vgg16_bn would be files of more than a gigabyte.
-CATALOGUE = sorted({file.architecture for file in catalog_files().values()} - {"wide_resnet50_4", "vgg16_bn"})
+CATALOGUE = sorted(
+    {file.architecture for file in catalog_files().values() if isinstance(file, HubFile)}
+    - {"wide_resnet50_4", "vgg16_bn"}
+)
 SMALL = "shufflenet_v2_x1_0"
 
 
@@ -63,6 +68,28 @@ def test_cifars_networks_are_recognised(tmp_path: Path, depth: int, old: bool) -
     assert classifier.labels[0] == "airplane"
     images = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(classifier(images), logits(network, images), rtol=0.03, atol=0.03)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_a_checkpoint_pickled_with_dill_is_read(tmp_path: Path, legacy: bool) -> None:
+    # dill stores functions by their code, which is passed over.
+    more = {"args": SimpleNamespace(lr=0.1, step=lambda epoch: epoch // 30), "store": None}
+    path = tmp_path / "imagenet_l2_10_0.pt"
+    network = write_robustness_checkpoint(path, SMALL, 7, legacy=legacy, pickle_module=dill, more=more)
+    assert b"dill" in path.read_bytes()
+    classifier = open_classifier(path).classifier
+    assert classifier.card.mean == pytest.approx(MEAN, abs=1e-4)
+    images = torch.rand(2, 3, 64, 64)
+    torch.testing.assert_close(classifier(images), logits(network, images), rtol=0.03, atol=0.03)
+
+
+def test_what_the_catalogue_says_of_the_colours_is_not_assumed(tmp_path: Path) -> None:
+    path = tmp_path / "theirs.pt"
+    torch.save(random_network(SMALL, 2).state_dict(), path)
+    opened = open_classifier(path, {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)})
+    assert (opened.classifier.card.mean, opened.classifier.card.std) == ((0, 0, 0), (1, 1, 1))
+    assert not any("assumed" in note for note in opened.notes)
+    assert load_classifier(opened.source).card == opened.classifier.card
 
 
 @pytest.mark.parametrize("old", [False, True])

@@ -52,7 +52,7 @@ class LoadedClassifier:
 
 
 def classifier_choices() -> dict[str, Choice]:
-    """All classifiers that can be loaded: the bundled ones, the user's files, those on the Hub."""
+    """All classifiers that can be loaded: the bundled ones, the user's files, those to download."""
     return choices(classifier_folders())
 
 
@@ -72,7 +72,7 @@ def classifier_version(name: str) -> object:
     except LookupError:
         return name
     beside = side_files(choice.path) if choice.path else []
-    # What comes from the Hub is what its hash says, before and after it was downloaded.
+    # What is downloaded is what its hash says, before and after that.
     own = [choice.path] if choice.path and not choice.download else []
     files = [file for file in (*own, *beside) if is_file(file)]
     return name, [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
@@ -92,7 +92,7 @@ def load(choice: Choice, given: DataConfig | None = None) -> LoadedClassifier:
     path = choice.path
     notes: list[str] = []
     if path is None:
-        assert choice.download, "a classifier without a file is on the Hub"
+        assert choice.download, "a classifier without a file is in the catalogue"
         path = _download(choice.download, notes)
         show_status(f"{path.name} is here. Reading it ...")
     return load_file(path, choice.download.about if choice.download else None, given, notes)
