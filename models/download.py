@@ -71,7 +71,7 @@ def download(
     try:
         return _Download(file, source, folder, report, notify).run(copies)
     except ReasonError as reason:
-        name = "" if source.page.endswith(f"/{file.filename}") else f" as {file.filename}"
+        name = f" as {file.filename}" if isinstance(file, WebFile) else ""
         raise DownloadError(
             f"{file.filename} was not downloaded: {reason} Or download {source.page} by hand and put it into {folder}"
             f"{name}."
@@ -98,12 +98,14 @@ class _Download:
     ) -> None:
         self.file, self.source, self.report, self.notify = file, source, report, notify
         self.target, self.staging = folder / file.filename, folder / STAGING
-        self.record = self.target.with_name(f"{file.filename}{RECORD}")
+        self.record = folder / f"{file.filename}{RECORD}"
         self.part: Path | None = None
         self.size = round(file.megabytes * 1e6)
 
     def tick(self) -> None:
-        self.report(min(length(self.part), self.size) if self.part else 0, self.size)
+        # Another process or prompt may be downloading it, and this one waiting.
+        parts = [self.part] if self.part else self.staging.glob(f"{self.file.filename}.*.part")
+        self.report(min(max(map(length, parts), default=0), self.size), self.size)
 
     def run(self, copies: Iterable[Path]) -> Path:
         file, source, tick = self.file, self.source, self.tick

@@ -349,8 +349,8 @@ def test_an_impossible_description_is_refused(name: str, change: Mapping[str, An
 def test_a_relative_that_computes_otherwise_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "relative.pth"
     state = dict(vit(img_size=64).state_dict())
-    for extra in ({"norm_pre.weight": torch.ones(128)}, {"blocks.0.ls1.gamma": torch.ones(128)}):
-        torch.save(state | extra, path)
+    for name in ("norm_pre.weight", "reg_token", "blocks.0.ls1.gamma"):
+        torch.save({**state, name: torch.ones(128)}, path)
         with pytest.raises(CheckpointError, match="of no network that this pack knows"):
             read_third_party(path)
     convnext = dict(random_network({"name": "convnext", **SMALL["convnext"]}, 4).state_dict())

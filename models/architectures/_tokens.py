@@ -25,9 +25,8 @@ class TokenNetwork(ClassifierNetwork):
     """A transformer that classifies by its class token.
 
     Its features are all tokens as maps `[B, F, 1 + h, w]`: the class token fills the first row, so that the patches
-    keep their places. The feature maps are those of the patches, the pre-logits are the class token. What a patch adds
-    to a logit is not linear, as it is behind average pooling: a feature of a patch is what the class token would be,
-    were it there. There is no last activation, and the fake ReLU changes nothing.
+    keep their places. The pre-logits are the class token, and the feature maps those of the patches, which have the
+    same channels but are not averaged into it. There is no last activation, and the fake ReLU changes nothing.
     """
 
     head: nn.Linear

@@ -17,6 +17,8 @@ from ._tokens import EPSILON, Mlp, TokenNetwork, as_maps
 
 HEAD_WIDTH = 64
 """Of one attention head, in all sizes of ViT and DeiT."""
+OTHERS = {"norm_pre.weight", "head_dist.weight", "dist_token", "reg_token"}
+"""What other transformers have besides."""
 LIMITS = {"width": 8192, "depth": 128, "heads": 256, "patch_size": 64, "image_size": 4096}
 
 
@@ -117,8 +119,7 @@ def build_vit(classes: int, hyperparameters: Mapping[str, Any]) -> VisionTransfo
 
 def _sizes(shapes: Shapes) -> dict[str, Any] | None:
     patches, positions = shapes.get("patch_embed.proj.weight", ()), shapes.get("pos_embed", ())
-    # A norm before the blocks, or a head for distillation, makes it another network.
-    if len(patches) != 4 or len(positions) != 3 or shapes.keys() & {"norm_pre.weight", "head_dist.weight"}:
+    if len(patches) != 4 or len(positions) != 3 or shapes.keys() & OTHERS:
         return None
     grid = math.isqrt(max(positions[1] - 1, 0))
     return {
