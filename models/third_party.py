@@ -52,15 +52,16 @@ def read_third_party(path: Path, about: Mapping[str, Any] | None = None) -> tupl
     beside = {name: tensor for name, tensor in found.items() if name not in own}
     statistics = normalisation.find_normalisation(beside, recognised.prefix)
     about = about or {}
-    mean, std = (statistics.mean, statistics.std) if statistics else entry.statistics(classes)
-    if stated := not statistics and "mean" in about:
-        mean, std = about["mean"], about["std"]
     training = dict(about.get("training", {}))
     sentences = [f"{path.name} is a {entry.name} with {classes} classes, {source}."]
     sentences += _which_weights(recognised)
     if statistics:
+        mean, std = statistics.mean, statistics.std
         sentences.append(normalisation.sentence(statistics))
-    elif not stated:
+    elif "mean" in about:
+        mean, std = about["mean"], about["std"]
+    else:
+        mean, std = entry.statistics(classes)
         unread = normalisation.unread_triples(beside, recognised.prefix)
         training[ASSUMED] = normalisation.assumption(mean, std, unread)
     card = ClassifierCard(
