@@ -39,7 +39,8 @@ class TokenNetwork(ClassifierNetwork):
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
         token = features[:, :, 0, 0].to(self.head.weight.dtype)
-        return token if pre_logits else self.head(token)
+        logits: Tensor = token if pre_logits else self.head(token)
+        return logits
 
 
 def as_maps(tokens: Tensor, height: int, width: int) -> Tensor:
