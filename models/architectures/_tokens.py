@@ -46,4 +46,5 @@ class TokenNetwork(ClassifierNetwork):
 def as_maps(tokens: Tensor, height: int, width: int) -> Tensor:
     """Arrange `[B, 1 + h * w, F]` as `[B, F, 1 + h, w]`."""
     rows = torch.cat([tokens[:, :1].expand(-1, width, -1), tokens[:, 1:]], 1)
-    return rows.mT.unflatten(2, (1 + height, width))
+    maps: Tensor = rows.mT.unflatten(2, (1 + height, width))
+    return maps
