@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from comfy_api.latest import ComfyExtension, io
 
+from .class_mask import RobustClassMask as RobustClassMask
 from .class_seed import RobustClassSeed as RobustClassSeed
 from .classify import RobustClassify as RobustClassify
 from .comfy import folders as _folders

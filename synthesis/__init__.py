@@ -40,6 +40,9 @@ from .settings import DetailSettings as DetailSettings
 from .settings import MaskSettings as MaskSettings
 from .settings import OperationSettings as OperationSettings
 from .surround import surround as surround
+from .tasks.class_mask import class_map as class_map
+from .tasks.class_mask import cut_mask as cut_mask
+from .tasks.class_mask import heat_picture as heat_picture
 from .tasks.classify import classify as classify
 from .tasks.features import VISUALISE as VISUALISE
 from .tasks.features import region_features as region_features

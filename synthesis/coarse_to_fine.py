@@ -101,7 +101,7 @@ def coarse_to_fine(
         first = before if start is None else start
         start = None
         back = partial(level.view.put_back, images, before)
-        report = None if callback is None else on_full_images(_counted_from(done, callback), back)
+        report = None if callback is None else on_full_images(counted_from(done, callback), back)
         level_mask = None if mask is None else level.view.look(mask)
         level_loss = loss(level.see(network))
         if level_mask is None or mask_settings is None:
@@ -140,5 +140,6 @@ def _ascend_inside(
     return run(loss, ascent, mask, scale=strength * share.view(-1, 1, 1, 1).sqrt())
 
 
-def _counted_from(done: int, callback: Callback) -> Callback:
+def counted_from(done: int, callback: Callback) -> Callback:
+    """A callback whose steps begin after so many others."""
     return lambda step, losses, picture: callback(step + done, losses, picture)
