@@ -28,6 +28,7 @@ NODES = {
     "RobustActivationPaint": "Activation Paint",
     "RobustFeatures": "Find Features",
     "RobustClassify": "Classify Image",
+    "RobustClassMask": "Class Mask",
     "RobustFitSeeds": "Fit Class Seeds",
     "RobustSaveClassifier": "Save Robust Classifier",
 }

@@ -26,6 +26,7 @@ WORKFLOWS = {path.stem: path for path in sorted((ROOT / "workflows").glob("*.jso
 ASSETS = sorted((ROOT / "workflows" / "assets").glob("*.png"))
 MAKERS = ("RobustTranslate", "RobustInpaint", "RobustActivationPaint", "RobustUpsample")
 SAVED = {
+    "class-mask": [(384, 512)],
     "everything": [(384, 384), (384, 512)],
     "features": [(506, 818)],
     "generate": [(96, 96)] * 4,
@@ -178,6 +179,16 @@ def the_horse_alone_becomes_a_zebra(example: Example) -> None:
     assert shown.result.outputs["shown"]["text"] == ["zebra"]
 
 
+def what_is_found_becomes_a_zebra(example: Example) -> None:
+    translate = example.one("RobustTranslate")
+    photo = example.loaded(translate)
+    painted = np.asarray(photo.convert("RGBA"))[..., 3] < 255
+    change = np.abs(example.made(translate) - pixels(photo)).max(2)
+    assert change[painted].mean() > 8
+    # The horse was found, and not much of the meadow with it.
+    assert (change[~painted] > 8).mean() < 0.1
+
+
 def the_photo_is_continued_beyond_its_edges(example: Example) -> None:
     inpaint = example.one("RobustInpaint")
     pad = example.inputs(example.inputs(inpaint)["image"][0])
@@ -303,6 +314,7 @@ def the_canvas_is_blank_until_it_is_painted_on(example: Example) -> None:
 
 
 CHECKS: dict[str, Callable[[Example], None]] = {
+    "class-mask": what_is_found_becomes_a_zebra,
     "generate": frames_make_a_film,
     "horse-to-zebra": the_horse_alone_becomes_a_zebra,
     "inpaint": only_the_hole_is_filled,

@@ -17,6 +17,7 @@ NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "upsample": ("RobustUpsample", {"target_class": "sea", "factor": 2}),
     "class seed": ("RobustClassSeed", {"target_class": "sea", "method": "class gaussian"}),
     "natural noise": ("RobustClassSeed", {"target_class": "sea", "method": "natural noise"}),
+    "class mask": ("RobustClassMask", {"target_class": "sea"}),
     "best of": ("RobustClassSeed", {"target_class": "sea", "method": "natural noise", "best_of": 2}),
 }
 PRESETS = [name for name in NODES if not name.startswith(("class", "natural", "best"))]
@@ -176,7 +177,7 @@ def test_with_masks_of_their_own_each_picture_is_the_one_made_alone(node: Node) 
 LONG: list[dict[str, Any]] = [{"steps": 400, "detail_steps": 0}, {"steps": 1, "detail_steps": 400}]
 
 
-@pytest.mark.parametrize("node", [*PRESETS, "best of"], indirect=True)
+@pytest.mark.parametrize("node", [*PRESETS, "best of", "class mask"], indirect=True)
 def test_cancel_stops_within_a_step(node: Node) -> None:
     import comfy.model_management as mm
     import comfy.utils

@@ -47,6 +47,7 @@ INPUTS = {
     "RobustCanvas": ["classifier", "image", "width", "height", "painting"],
     "RobustFeatures": ["classifier", "image", "count", "mask"],
     "RobustClassify": ["classifier", "image", "top_k"],
+    "RobustClassMask": ["classifier", "image", "target_class", "threshold", "softness"],
     "RobustFitSeeds": ["classifier", "target_class", "image", "folder"],
     "RobustSaveClassifier": ["classifier", "filename"],
     "RobustTrainClassifier": ["folder", "recipe", "epochs", "name", "epsilon"],
