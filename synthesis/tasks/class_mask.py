@@ -35,7 +35,7 @@ RADIUS, EDGE = 1 / 16, 1e-3
 """Of the guided filter: its windows, as a share of the side, and the variance below which a window has no edge."""
 BINS, ROUNDS = 12, 5
 STEEPNESS = 6.0
-"""How sure the gradient alone is: log odds between the darkest and the brightest of its map."""
+"""How sure the evidence alone is: log odds between its weakest and its strongest."""
 SURE = 0.01
 """No probability is closer to 0 or 1 before the odds are multiplied."""
 
