@@ -15,9 +15,10 @@ from typing import Any
 from tqdm import tqdm
 
 from ..models import CheckpointError
+from ..models.devices import fastest_device, usable_device
 from .cluster import Cluster
-from .jobs import OPERATIONS, Job, JobError
-from .making import fastest_device, load
+from .jobs import OPERATIONS, Job
+from .making import load
 from .run import make_all
 from .tables import read_table
 
@@ -28,9 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Read the command line, and make the pictures."""
     options = _parse(arguments)
     try:
-        device = options.device or fastest_device()
-        jobs = read_table(options.table) if options.operation == "jobs" else _jobs(options, device)
         cluster = None if options.ray is None else Cluster(options.ray or None, options.workers)
+        # On a cluster each worker knows its own.
+        device = options.device or "" if cluster else str(usable_device(options.device or fastest_device()))
+        jobs = read_table(options.table) if options.operation == "jobs" else _jobs(options, device or "cpu")
         with tqdm(unit="picture", smoothing=0.05) as bar:
             summary = make_all(
                 jobs,
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 cluster=cluster,
                 report=lambda done, count: _show(bar, done, count),
             )
-    except (JobError, CheckpointError, OSError) as error:
+    except (ValueError, CheckpointError, OSError) as error:
         print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..models.devices import fastest_device
 from .jobs import JobError
 from .making import Batch
 from .worker import Worked, work
@@ -62,7 +63,7 @@ class _Worker:
     """A process of the cluster, with its classifiers loaded."""
 
     def __init__(self, root: Path, device: str) -> None:
-        self.root, self.device = root, device
+        self.root, self.device = root, device or fastest_device()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         return {"worked": pickle.dumps(work(pickle.loads(row["batch"]), self.root, self.device))}

@@ -56,13 +56,6 @@ class Loaded(NamedTuple):
     """Of its file."""
 
 
-def fastest_device() -> str:
-    """The name of the fastest device of this machine."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
 @cache
 def load(name: str, device: str) -> Loaded:
     """A bundled classifier, by name, or one in a file, on a device and in the precision that suits it.

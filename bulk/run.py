@@ -42,7 +42,7 @@ def make_all(
     Args:
         jobs: what to make.
         folder: where to; see `output` for its layout.
-        device: that torch computes on; of a cluster, on each machine.
+        device: that torch computes on; of a cluster, on each machine, where empty means the fastest.
         batch_size: pictures made together at most.
         shard_size: see `Output`.
         cluster: where to work; None: in this process.

@@ -15,8 +15,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
+from ..models.devices import fastest_device, usable_device
 from . import (
     RECIPES,
     CardInfo,
@@ -158,27 +157,6 @@ def _command(arguments: argparse.Namespace) -> str:
     if arguments.stage_two:
         words.append("--stage-two")
     return shlex.join(words)
-
-
-def fastest_device() -> str:
-    """The name of the fastest device of this machine."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
-
-
-def usable_device(name: str) -> torch.device:
-    """A device of this machine.
-
-    Raises:
-        ValueError: it has none of that name.
-    """
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"There is no device '{name}' here: {error}") from error
-    return device
 
 
 class Stop:
