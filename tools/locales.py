@@ -1,0 +1,84 @@
+"""What the languages of `locales/` lack: `python -m tools.locales` in `.venv` lists it.
+
+ComfyUI reads `locales/LANGUAGE/nodeDefs.json`: for each node its `display_name`, and the `name` of each input, by its
+id, and of each output, by its number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .comfyui import locate
+from .paths import ROOT
+
+LOCALES = ROOT / "locales"
+LANGUAGES = ("de", "es", "fr", "ja", "ko", "pt-BR", "ru", "zh", "zh-TW")
+
+Names = dict[str, str]
+"""Texts by the path of their key: `RobustUpsample.inputs.factor.name`."""
+
+
+def english(nodes: list[Any]) -> Names:
+    """The names of nodes, inputs and outputs in their schemas."""
+    names: Names = {}
+    for node in nodes:
+        info = node.GET_NODE_INFO_V1()
+        key = info["name"]
+        names[f"{key}.display_name"] = info["display_name"]
+        inputs = [name for group, entries in info["input"].items() if group != "hidden" for name in entries]
+        names |= {f"{key}.inputs.{name}.name": name for name in inputs}
+        names |= {f"{key}.outputs.{number}.name": name for number, name in enumerate(info["output_name"])}
+    return names
+
+
+def translated(language: str) -> Names:
+    """The texts of a language."""
+    return dict(_flat(json.loads((LOCALES / language / "nodeDefs.json").read_text("utf-8"))))
+
+
+def problems(nodes: list[Any]) -> list[str]:
+    """A line for each key that a language lacks, or has for nothing."""
+    wanted = english(nodes)
+    found: list[str] = []
+    for language in LANGUAGES:
+        texts = translated(language)
+        found += [f"{language} lacks {key} ({wanted[key]})" for key in wanted if not texts.get(key, "").strip()]
+        found += [f"{language} has {key}, which no node has" for key in texts if key not in wanted]
+    return found
+
+
+def _flat(entries: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in entries.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def main() -> int:
+    """Print the problems."""
+    sys.path.insert(0, str(locate()))
+    with tempfile.TemporaryDirectory() as base:
+        sys.argv = ["main.py", "--cpu", "--base-directory", base]
+        import comfy.options
+
+        comfy.options.enable_args_parsing()
+        import robust_synthesis
+
+        async def nodes() -> list[Any]:
+            extension = await robust_synthesis.comfy_entrypoint()
+            await extension.on_load()
+            return list(await extension.get_node_list())
+
+        found = problems(asyncio.run(nodes()))
+    print("\n".join(found) or "All languages are complete.")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
