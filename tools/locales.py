@@ -1,13 +1,14 @@
 """What the languages of `locales/` lack: `python -m tools.locales` in `.venv` lists it.
 
-ComfyUI reads `locales/LANGUAGE/nodeDefs.json`: for each node its `display_name`, and the `name` of each input, by its
-id, and of each output, by its number.
+ComfyUI reads `locales/LANGUAGE/nodeDefs.json`: for each node its `display_name` and `description`, and the `name` of
+each input, by its id, and of each output, by its number. Tooltips are in English.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -24,12 +25,12 @@ Names = dict[str, str]
 
 
 def english(nodes: list[Any]) -> Names:
-    """The names of nodes, inputs and outputs in their schemas."""
+    """The names of nodes, inputs and outputs in their schemas, and what the nodes do."""
     names: Names = {}
     for node in nodes:
         info = node.GET_NODE_INFO_V1()
         key = info["name"]
-        names[f"{key}.display_name"] = info["display_name"]
+        names |= {f"{key}.{text}": info[text] for text in ("display_name", "description")}
         inputs = [name for group, entries in info["input"].items() if group != "hidden" for name in entries]
         names |= {f"{key}.inputs.{name}.name": name for name in inputs}
         names |= {f"{key}.outputs.{number}.name": name for number, name in enumerate(info["output_name"])}
@@ -48,6 +49,12 @@ def problems(nodes: list[Any]) -> list[str]:
     for language in LANGUAGES:
         texts = translated(language)
         found += [f"{language} lacks {key} ({wanted[key]})" for key in wanted if not texts.get(key, "").strip()]
+        found += [
+            f"{language}, {key}: the path or file suffix {word} is lost"
+            for key, text in wanted.items()
+            for word in re.findall(r"\S*[/.]\w[\w/]+", text)
+            if word not in texts.get(key, word)
+        ]
         found += [f"{language} has {key}, which no node has" for key in texts if key not in wanted]
     return found
 
