@@ -14,12 +14,7 @@ Operation = Literal["generate", "translate", "upsample", "inpaint"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 SEED_COUNT = 2**64
 LARGEST_SIDE = 16384
-_TYPES: Mapping[str, tuple[type, ...]] = {
-    "int": (int,),
-    "float": (int, float),
-    "str": (str,),
-    "Mapping[str, Any]": (dict,),
-}
+_TYPES: Mapping[str, type] = {"int": int, "Mapping[str, Any]": dict}
 
 
 class JobError(ValueError):
@@ -55,9 +50,9 @@ class Job:
 
     def __post_init__(self) -> None:
         for column in fields(self):
-            value, kinds = getattr(self, column.name), _TYPES.get(str(column.type), (str,))
-            if not isinstance(value, kinds) or isinstance(value, bool):
-                raise JobError(f"{column.name} is {value!r}; it must be a {kinds[0].__name__}.")
+            value, kind = getattr(self, column.name), _TYPES.get(str(column.type), str)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise JobError(f"{column.name} is {value!r}; it must be a {kind.__name__}.")
         if self.operation not in OPERATIONS:
             raise JobError(f"There is no operation '{self.operation}': it is one of {', '.join(OPERATIONS)}.")
         if self.operation == "generate" and not self.target_class:

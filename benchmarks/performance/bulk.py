@@ -39,9 +39,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--gpu-rate", type=float, metavar="R", help="pictures a second of one GPU, measured elsewhere")
     options = parser.parse_args()
-    values = {"steps": options.steps}
-    size = {"width": options.side, "height": options.side}
-    job = Job(operation="generate", target_class="sea", count=options.count, values=values, **size)
+    job = Job(
+        operation="generate",
+        target_class="sea",
+        count=options.count,
+        values={"steps": options.steps},
+        width=options.side,
+        height=options.side,
+    )
     device = fastest_device()
     table = Table(f"{options.count} pictures of {options.side} px, {device}", {"seconds": ".1f", "pictures/s": ".2f"})
     alone = _rate(table, "one process", [job], device, options.batch, None)
