@@ -8,12 +8,15 @@ Where the pack is installed as a package: `python -m robust_synthesis.training`.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import shlex
 import signal
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from ..models.devices import fastest_device, usable_device
 from . import (
@@ -25,6 +28,7 @@ from . import (
     RunError,
     RunPaths,
     TrainingRecord,
+    distributed,
     keeps_near_copies,
     layers_to_fine_tune,
     read_data,
@@ -37,37 +41,49 @@ PRINT_SECONDS = 15.0
 def main() -> int:
     """Read the command line, and train."""
     arguments = _parse()
+    # Of the processes that torchrun starts, one on each machine says what is wrong.
+    speaks = distributed.local_rank() == 0
     stop = Stop()
     try:
         recipe = _recipe(arguments)
         if recipe.fine_tune:
             # What is wrong with it is said before the pictures are read.
             layers_to_fine_tune(recipe, ())
-        device = usable_device(arguments.device or fastest_device())
-        # The extension is appended, because a name may have a dot.
-        out: Path = arguments.out or Path(arguments.data.stem)
-        name = out.name.removesuffix(".safetensors")
-        paths = RunPaths(out.with_name(f"{name}.safetensors"), out.with_name(f"{name}-training"))
-        about = arguments.about_data or f"'{arguments.data.name}'"
-        info = CardInfo(arguments.title or name, about, arguments.licence, _command(arguments))
-        near = keeps_near_copies(paths)
-        data = read_data(arguments.data, recipe.input_size, _ReadingReporter(stop), near)
-        counts = f"{len(data.train)} training and {len(data.validation)} validation pictures"
-        print(f"\n{len(data.labels)} classes, {counts}")
-        print(data.left_out, end="\n" if str(data.left_out) else "")
-        classifier = train(data, recipe, paths, info, device, arguments.epochs, _TrainingReporter(stop))
+        device = usable_device(distributed.own_device(arguments.device or fastest_device()))
+        if distributed.launched():
+            distributed.join(device)
+        with contextlib.redirect_stdout(sys.stdout if distributed.rank() == 0 else None):
+            _train(arguments, recipe, device, stop)
     except (ValueError, RunError, OSError) as error:
-        print(f"\n{error}", file=sys.stderr)
+        if speaks:
+            print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nStopped. The same command resumes.", file=sys.stderr)
+        if speaks:
+            print("\nStopped. The same command resumes.", file=sys.stderr)
         return 130
+    distributed.leave()
+    return 0
+
+
+def _train(arguments: argparse.Namespace, recipe: Recipe, device: torch.device, stop: Stop) -> None:
+    # The extension is appended, because a name may have a dot.
+    out: Path = arguments.out or Path(arguments.data.stem)
+    name = out.name.removesuffix(".safetensors")
+    paths = RunPaths(out.with_name(f"{name}.safetensors"), out.with_name(f"{name}-training"))
+    about = arguments.about_data or f"'{arguments.data.name}'"
+    info = CardInfo(arguments.title or name, about, arguments.licence, _command(arguments))
+    near = distributed.from_first(lambda: keeps_near_copies(paths))
+    data = read_data(arguments.data, recipe.input_size, _ReadingReporter(stop), near)
+    counts = f"{len(data.train)} training and {len(data.validation)} validation pictures"
+    print(f"\n{len(data.labels)} classes, {counts}")
+    print(data.left_out, end="\n" if str(data.left_out) else "")
+    classifier = train(data, recipe, paths, info, device, arguments.epochs, _TrainingReporter(stop))
     figures = TrainingRecord.from_dict(classifier.card.training).evaluation
     assert figures is not None, "the run has finished"
     robust = "".join(f", epsilon {epsilon}: {share:.1%}" for epsilon, share in figures.robust_accuracies.items())
     print(f"Clean {figures.clean_accuracy:.1%}{robust} ({figures.measured_on}, {figures.attack})")
     print(paths.result, paths.result.with_suffix(".md"), paths.folder, sep="\n")
-    return 0
 
 
 def _parse() -> argparse.Namespace:

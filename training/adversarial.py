@@ -14,6 +14,7 @@ from ..models.architectures import build_network
 from ..models.network import ClassifierNetwork
 from ..synthesis import TranslateSettings
 from ..synthesis.presets import preset
+from . import distributed
 from .attack import Logits, pgd_attack, preconditioned_attack
 from .data import Pictures
 from .fine_tuning import layers_to_fine_tune
@@ -59,12 +60,14 @@ class AdversarialTrainer(Trainer):
         """Take the next step; the loss, and the accuracy on the adversarial pictures of its batch."""
         with seeded(self.plan.recipe.seed * SEED_STRIDE + self.step, self.device):
             images, targets = self._batch()
-            images = self.attacked(self.inference_copy(self.network), images, targets)
+            attacked = self.attacked(self.inference_copy(self.network), images, targets)
+        share = distributed.own_share(len(attacked), len(targets))
+        targets = targets[distributed.own_rows()]
         self.network.train()
-        logits = self.logits(images)
-        loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.plan.recipe.label_smoothing)
+        logits = self.logits(attacked)
+        loss = share * F.cross_entropy(logits.float(), targets, label_smoothing=self.plan.recipe.label_smoothing)
         self.update(loss)
-        return float(loss.detach()), float((logits.argmax(1) == targets.argmax(1)).float().mean())
+        return figures_of_all(loss, share * (logits.argmax(1) == targets.argmax(1)).float().mean())
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """Augmented images `[B, 3, S, S]` in [0, 1] and class probabilities `[B, classes]`."""
@@ -78,22 +81,33 @@ class AdversarialTrainer(Trainer):
         return images, F.one_hot(classes, len(self.card.labels)).float()
 
     def attacked(self, logits_of: Logits, images: Tensor, targets: Tensor) -> Tensor:
-        """What images `[B, 3, S, S]` of class probabilities `[B, classes]` become under the attacks of this step."""
+        """What images `[B, 3, S, S]` of class probabilities `[B, classes]` become under the attacks of this step.
+
+        Of several processes each attacks its own rows.
+        """
+        own = distributed.own_rows()
         recipe, plain = self.plan.recipe, self._attack(self.plan.recipe.attack)
         if not recipe.preconditioned_epsilon:
-            return pgd_attack(logits_of, images, targets, plain)
+            return pgd_attack(logits_of, images, targets, plain, own)
         strong = self._attack(replace(recipe.attack, norm="l2", epsilon=recipe.preconditioned_epsilon))
         metric = preset(TranslateSettings, SAMPLER).settings.ascent.preconditioning
         # The rows of a batch are in random order.
         half = len(images) // 2
-        first = preconditioned_attack(logits_of, images[:half], targets[:half], strong, metric)
-        return torch.cat([first, pgd_attack(logits_of, images[half:], targets[half:], plain)])
+        first = preconditioned_attack(logits_of, images[:half][own], targets[:half][own], strong, metric)
+        second = pgd_attack(logits_of, images[half:], targets[half:], plain, distributed.own_rows(half))
+        return torch.cat([first, second])
 
     def _attack(self, attack: Attack) -> Attack:
         """An attack with epsilon rising during the warm-up."""
         warmup = self.plan.recipe.warmup
         ramp = min(1.0, (self.step + 1) / (self.plan.steps * warmup)) if warmup else 1.0
         return replace(attack, epsilon=attack.epsilon * ramp)
+
+
+def figures_of_all(loss: Tensor, accuracy: Tensor) -> tuple[float, float]:
+    """Loss and accuracy of a batch, of each process's share in them."""
+    loss, accuracy = distributed.mean_of_all(torch.stack([loss.detach(), accuracy]))
+    return float(loss), float(accuracy)
 
 
 def shuffled_rows(count: int, batch_size: int, step: int, seed: int) -> Tensor:

@@ -16,7 +16,7 @@ Logits = Callable[[Tensor], Tensor]
 """A classifier: from images `[B, 3, H, W]` in [0, 1] to logits `[B, classes]`."""
 
 
-def pgd_attack(logits_of: Logits, images: Tensor, targets: Tensor, attack: Attack) -> Tensor:
+def pgd_attack(logits_of: Logits, images: Tensor, targets: Tensor, attack: Attack, rows: slice = slice(None)) -> Tensor:
     """Adversarial examples in the ball around `images` (PGD; Madry et al., arXiv 1706.06083).
 
     Each starts at a random point of the ball, drawn from torch's global generator. Examples that are misclassified
@@ -27,12 +27,15 @@ def pgd_attack(logits_of: Logits, images: Tensor, targets: Tensor, attack: Attac
         images: `[B, 3, H, W]` in [0, 1].
         targets: classes `[B]`, or class probabilities `[B, classes]`, whose largest is the class.
         attack: norm, radius, steps and restarts.
+        rows: which of the images to attack. First starts are drawn for all of them, so that those of a row are the same
+            whatever the others.
 
     Returns:
-        `[B, 3, H, W]` in [0, 1].
+        Examples of these rows, in [0, 1].
     """
+    adversarial = _from_one_start(logits_of, images, targets, attack, rows)
+    images, targets = images[rows], targets[rows]
     classes = targets if targets.ndim == 1 else targets.argmax(1)
-    adversarial = _from_one_start(logits_of, images, targets, attack)
     for _ in range(attack.restarts - 1):
         with torch.no_grad():
             correct = (logits_of(adversarial).argmax(1) == classes).nonzero().flatten()
@@ -49,9 +52,11 @@ def preconditioned_attack(
     return _ascended(logits_of, images, targets, attack, images, preconditioning)
 
 
-def _from_one_start(logits_of: Logits, images: Tensor, targets: Tensor, attack: Attack) -> Tensor:
+def _from_one_start(
+    logits_of: Logits, images: Tensor, targets: Tensor, attack: Attack, rows: slice = slice(None)
+) -> Tensor:
     initial = attack.constraint.project(images + _random_change(images, attack), images)
-    return _ascended(logits_of, images, targets, attack, initial, Preconditioning())
+    return _ascended(logits_of, images[rows], targets[rows], attack, initial[rows], Preconditioning())
 
 
 def _ascended(

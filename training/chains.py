@@ -15,6 +15,7 @@ from ..synthesis.ascent import ascend
 from ..synthesis.objectives import class_loss
 from ..synthesis.seeds import class_seeds, photo_noise
 from ..synthesis.tasks.classify import target_covariance
+from . import distributed
 from .pictures import Pictures
 from .recipes import CHAIN_STEPS
 
@@ -65,18 +66,27 @@ class Chains:
                 self.images[rows], self.targets[rows] = self._starts(len(rows))
                 taken = 0
             steps = min(int(torch.randint(1, 2 * CHAIN_STEPS, ())), length - taken)
-            weights = F.one_hot(self.targets[rows], len(classifier.labels)).float().to(device)
-            images = ascend(
-                self.images[rows].to(device),
-                class_loss(classifier, weights, self.settings.objective),
-                self.ascent,
-                covariance=target_covariance(classifier.with_seeds(self.seeds), weights, self.ascent),
-                steps=range(taken, taken + steps),
-            )
-            self.images[rows] = images.cpu()
+            self._ascend(classifier, rows[rows % distributed.world_size() == distributed.rank()], taken, steps)
             self.taken[group] = taken + steps
             ended[rows] = taken + steps >= length
+        self.images = distributed.gathered(self.images[distributed.own_rows()], len(self.images))
         return self.images.to(device), self.targets.to(device), ended.to(device)
+
+    def _ascend(self, classifier: RobustClassifier, rows: Tensor, taken: int, steps: int) -> None:
+        """Take the chains of some rows some steps on."""
+        if not len(rows):
+            # Of fewer chains in a group than there are processes.
+            return
+        device = classifier.mean.device
+        weights = F.one_hot(self.targets[rows], len(classifier.labels)).float().to(device)
+        images = ascend(
+            self.images[rows].to(device),
+            class_loss(classifier, weights, self.settings.objective),
+            self.ascent,
+            covariance=target_covariance(classifier.with_seeds(self.seeds), weights, self.ascent),
+            steps=range(taken, taken + steps),
+        )
+        self.images[rows] = images.cpu()
 
     def state(self) -> dict[str, Tensor]:
         """What the next `advance` depends on."""

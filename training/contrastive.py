@@ -12,7 +12,8 @@ from torch import Tensor
 from ..models import RobustClassifier
 from ..synthesis import TranslateSettings
 from ..synthesis.presets import preset
-from .adversarial import augmentation, shuffled_rows
+from . import distributed
+from .adversarial import augmentation, figures_of_all, shuffled_rows
 from .attack import pgd_attack
 from .chains import Chains
 from .pictures import Pictures
@@ -100,31 +101,36 @@ class ContrastiveTrainer(Trainer):
         with seeded((self.plan.recipe.seed + 1) * SEED_STRIDE + self.step, self.device):
             sampled = self.inference_copy(self.network)
             real, augmented, classes = self._batch()
-            adversarial = pgd_attack(sampled, augmented, classes, self.plan.recipe.attack)
+            own = distributed.own_rows()
+            adversarial = pgd_attack(sampled, augmented, classes, self.plan.recipe.attack, own)
             contrastive, targets, ended = self.chains.advance(sampled, self.length)
         if self.length == self.max_length:
             # Shorter chains are not recognised yet.
             self._watch(contrastive[ended], targets[ended])
         # Batch norm's running statistics are of adversarial pictures; three kinds of pictures share this batch.
         self.network.eval()
+        count = len(classes)
+        real, contrastive, classes, targets = real[own], contrastive[own], classes[own], targets[own]
         logits = self.logits(torch.cat([adversarial, real, contrastive])).float()
         of_adversarial, of_real, of_contrastive = logits.split([len(classes), len(classes), len(targets)])
         # The negative energy: how real the network finds a picture.
         scores = torch.stack([of_real.logsumexp(1), of_contrastive.logsumexp(1)])
+        all_scores = distributed.gathered(scores.detach().T, count).T
         if self.step == 0:
-            self.offset = scores.detach().mean().cpu()
+            self.offset = all_scores.mean().cpu()
         held = self.agreement.to(self.device) < stage.min_agreement
         margins = scores - self.offset.to(self.device)
         energies = torch.stack([F.softplus(-margins[0]), F.softplus(margins[1])])
         energy = energies.masked_fill(torch.stack([held[classes], held[targets]]), 0).mean(1).sum()
-        loss = (
+        share = distributed.own_share(len(classes), count)
+        loss = share * (
             F.cross_entropy(of_adversarial, classes, label_smoothing=self.plan.recipe.label_smoothing)
             + stage.energy_weight * energy
             + stage.label_weight * F.cross_entropy(of_contrastive, targets)
         )
         self.update(loss)
-        self._lengthen(scores.detach().cpu())
-        return float(loss.detach()), float((of_adversarial.argmax(1) == classes).float().mean())
+        self._lengthen(all_scores.cpu())
+        return figures_of_all(loss, share * (of_adversarial.argmax(1) == classes).float().mean())
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next steps depend on, beside the number of steps taken."""

@@ -16,6 +16,7 @@ from ..models import RobustClassifier, save_classifier
 from ..models.thumbnails import MAX_CLASSES, sheet_of
 from ..synthesis import class_sheet
 from ..synthesis.ascent import Callback
+from . import distributed
 from .card import CardInfo, write_card
 from .log import EvalRecord, write_log
 from .paths import RunPaths
@@ -120,7 +121,9 @@ def logged_if_unwritable(what: str) -> Iterator[None]:
 
 
 def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    cores = torch.get_num_threads()
-    return f"{cores} CPU core{'s' if cores > 1 else ''}" if device.type == "cpu" else device.type
+    processes = distributed.world_size()
+    if device.type == "cpu":
+        cores = processes * torch.get_num_threads()
+        return f"{cores} CPU core{'s' if cores > 1 else ''}"
+    name = str(torch.cuda.get_device_name(device)) if device.type == "cuda" else device.type
+    return f"{processes} x {name}" if processes > 1 else name

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from ..models import RobustClassifier, load_classifier, optimize_for_inference
 from ..models.architectures import build_network
 from ..models.files import shortened, too_long
 from ..synthesis import TranslateSettings, preset
+from . import distributed
 from .card import CardInfo
 from .data import TrainingData
 from .evaluation import evaluate
@@ -30,6 +32,7 @@ from .seeds import fit_all_seeds
 from .stages import (
     AdversarialStage,
     ContrastiveStage,
+    Outcome,
     Stage,
     Unmeasured,
     contrastive_evaluations,
@@ -54,7 +57,8 @@ def train(
     The best classifier so far is always at `paths.result`: in stage one the most robust on the validation pictures, in
     stage two the one that paints closest to the training pictures. An exception from `report` or the keyboard stops the
     run, and its state is saved; a killed run resumes from at most a minute earlier. On a CPU the result is the same to
-    the bit.
+    the bit. Processes that were joined (see `distributed`) all call this alike, and the first of them evaluates and
+    writes; `report` stops them by KeyboardInterrupt.
 
     Args:
         data: see `data.read_data`.
@@ -76,20 +80,47 @@ def train(
         raise RunError(f"'{shortened(paths.result.stem)}' is too long for the name of a file. Choose a shorter one.")
     plan = recipe.plan(len(data.train), epochs)
     identity = _identity(plan, data)
-    state = find_state(paths, identity)
-    if state is not None and state.finished and paths.result.is_file():
-        return load_classifier(paths.result)
-    results = Results(paths, info, plan, device, identity, str(data.left_out))
-    run = _Run(data, plan, results, None if state is None or state.finished else state)
+    _refuse_uneven_processes(plan, identity)
+    earlier = distributed.from_first(lambda: _earlier_run(paths, identity))
+    if isinstance(earlier, RobustClassifier):
+        return earlier
+    run = _Run(data, plan, Results(paths, info, plan, device, identity, str(data.left_out)), earlier)
     try:
         run.train(report)
-        return run.finish(report)
+        return distributed.from_first(lambda: run.finish(report))
     except RunError:
         raise
-    except BaseException:
+    except BaseException as error:
         # Cancelled, or the machine shuts down: nothing that was learned is lost.
         run.save_state()
+        if isinstance(error, KeyboardInterrupt):
+            # torchrun ends all processes soon after the first that ends.
+            distributed.wait_for_others()
         raise
+
+
+def _refuse_uneven_processes(plan: TrainingPlan, identity: dict[str, Any]) -> None:
+    if distributed.anywhere(identity != distributed.from_first(lambda: identity)):
+        raise RunError(
+            "The processes have different pictures or settings. Start the same command on every machine, with the same "
+            "pictures and the same version of the pack."
+        )
+    processes = distributed.world_size()
+    smallest = min(plan.batch_size, plan.contrastive.batch_size if plan.contrastive else plan.batch_size)
+    if processes > smallest:
+        raise RunError(
+            f"A batch of {smallest} cannot be shared out to {processes} processes: start {smallest} or less."
+        )
+    if processes > 1 and plan.recipe.attack.restarts > 1:
+        raise RunError("In several processes an attack of the training starts once: set its restarts to 1.")
+
+
+def _earlier_run(paths: RunPaths, identity: dict[str, Any]) -> RobustClassifier | SavedState | None:
+    """The classifier of a run that has finished, or what one resumes from."""
+    state = find_state(paths, identity)
+    if state is None or not state.finished:
+        return state
+    return load_classifier(paths.result) if paths.result.is_file() else None
 
 
 def _identity(plan: TrainingPlan, data: TrainingData) -> dict[str, Any]:
@@ -135,7 +166,7 @@ class _Run:
         self.work, self.passes_before, self.seconds_before = Work.of(plan, data), 0, 0.0
         self.stage: Stage = AdversarialStage(data, plan, self.seeds, results.device)
         if state is None:
-            self._claim()
+            distributed.from_first(self._claim)
         else:
             self._resume(state)
         self.started = self.saved = time.monotonic()
@@ -186,7 +217,7 @@ class _Run:
 
     def save_state(self) -> None:
         """Save the state, and before the first evaluation the classifier, if that is possible now."""
-        if not self.mid_step:
+        if not self.mid_step and distributed.rank() == 0:
             with logged_if_unwritable("The state of the training"):
                 self._write_state()
             if self.stage.number == 1 and self.best is None and self.stage.trainer.step:
@@ -215,14 +246,20 @@ class _Run:
         self.seconds_before, self.passes_before = state.seconds, self._passes
 
     def _begin_stage_two(self) -> None:
+        classifier = distributed.from_first(self._stage_one_classifier)
+        self._enter_stage_two(classifier.with_seeds(self.seeds))
+        distributed.from_first(self._save_beginning_of_stage_two)
+
+    def _stage_one_classifier(self) -> RobustClassifier:
         paths = self.results.paths
         try:
-            classifier = load_classifier(paths.result).with_seeds(self.seeds)
+            return load_classifier(paths.result)
         except (OSError, ValueError) as error:
             raise RunError(
                 f"Stage one is done, but its classifier cannot be read ({error}). Delete {paths.state} to begin anew."
             ) from error
-        self._enter_stage_two(classifier)
+
+    def _save_beginning_of_stage_two(self) -> None:
         try:
             # Before the file has a classifier of stage two: a run that is killed must not begin with that one.
             self._write_state()
@@ -241,7 +278,7 @@ class _Run:
         while True:
             samples = self._evaluate(report) if self.stage.evaluation_due(self.history) else None
             if trainer.step or samples is not None:
-                report(self._progress(samples))
+                distributed.together(partial(report, self._progress(samples)))
             if trainer.step == trainer.steps:
                 break
             self.mid_step = True
@@ -254,6 +291,15 @@ class _Run:
 
     def _evaluate(self, report: Report) -> Tensor:
         """Measure and log the averaged network, and keep it if it is the best; samples of it."""
+        outcome = distributed.from_first(lambda: self._outcome(report))
+        self.history.append(outcome.record)
+        self.unmeasured.clear()
+        if distributed.rank() == 0:
+            with logged_if_unwritable("The log"):
+                self.results.log(self.history, outcome.samples)
+        return outcome.samples
+
+    def _outcome(self, report: Report) -> Outcome:
         progress = self._progress(evaluating=True)
         outcome = self.stage.evaluate(self._since_last(), self.history, lambda *_: report(progress))
         # Of equally good ones the later has learned more.
@@ -261,11 +307,7 @@ class _Run:
             with logged_if_unwritable("The best classifier so far"):
                 self._save_classifier()
                 self.best = outcome.score
-        self.history.append(outcome.record)
-        self.unmeasured.clear()
-        with logged_if_unwritable("The log"):
-            self.results.log(self.history, outcome.samples)
-        return outcome.samples
+        return outcome
 
     def _since_last(self) -> Unmeasured:
         if not self.unmeasured:

@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..models import ClassifierCard, ClassSeeds, RobustClassifier, native_bfloat16, optimize_for_inference
 from ..models.network import ClassifierNetwork
+from . import distributed
 
 EMA_RAMP = 10
 """Early weights are soon forgotten: the decay of the average is at most step / (step + 10)."""
@@ -44,7 +45,8 @@ class Trainer(ABC):
     """What the stages of a training share.
 
     All randomness of a step derives from the recipe's seed and the step's number. On a CPU a resumed run is therefore
-    bit-identical to one that was never stopped.
+    bit-identical to one that was never stopped. Of several processes each draws the random numbers of the whole batch,
+    and takes its rows: the result is that of one process up to rounding.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Trainer(ABC):
         )
         # The first update copies: from here on the average begins with the initial weights.
         self.ema.update_parameters(self.network)
+        self.data_parallel = distributed.data_parallel(self.network)
         self.optimizer = torch.optim.SGD(
             _parameter_groups(self.network, optimization.weight_decay),
             optimization.learning_rate,
@@ -128,13 +131,18 @@ class Trainer(ABC):
         self.step = step
 
     def logits(self, images: Tensor) -> Tensor:
-        """Logits `[B, classes]` of the network, in the mode in which it is and in the training precision."""
+        """Logits `[B, classes]` of the network, in the mode in which it is and in the training precision.
+
+        Args:
+            images: `[B, 3, S, S]` in [0, 1], those that this process takes of its batch.
+        """
+        self.data_parallel.train(self.network.training)
         mean, std = (
             torch.tensor(values, device=self.device).view(1, 3, 1, 1) for values in (self.card.mean, self.card.std)
         )
         reduced = self.precision != torch.float32
         with torch.autocast(self.device.type, self.precision) if reduced else contextlib.nullcontext():
-            logits: Tensor = self.network(((images - mean) / std).contiguous(memory_format=self.layout))
+            logits: Tensor = self.data_parallel(((images - mean) / std).contiguous(memory_format=self.layout))
         return logits
 
     def update(self, loss: Tensor) -> None:

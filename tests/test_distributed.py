@@ -1,0 +1,43 @@
+"""Training in several processes: the same classifier as in one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from robust_synthesis.models import load_classifier
+from robust_synthesis.training import CardInfo, RunPaths, TrainingRecord, read_data, train
+from tests.pictures_to_train_on import UNEVEN, make_folder
+from tools.paths import ROOT
+
+FIGURES = ("loss", "training_robust", "clean", "robust", "distance", "auc", "chain_steps")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
+def test_two_processes_train_the_classifier_that_one_trains(tmp_path: Path) -> None:
+    """Also when one of them is killed, and then one is stopped: torchrun starts them again, and they resume."""
+    folder = make_folder(tmp_path / "data", "red", "green")
+    places = (tmp_path / "one", tmp_path / "two")
+    one, two = (RunPaths(place / "colours.safetensors", place / "colours-training") for place in places)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "2"]
+    script = [str(ROOT / "tests" / "train_in_processes.py"), "--data", str(folder), "--epochs", "4", "--device", "cpu"]
+    command = [*torchrun, *script, "--out", str(two.result.with_suffix(""))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Resumes stage 1 after step 4" in done.stdout
+    assert "Resumes stage 2 after step 2" in done.stdout
+    assert done.stderr.count("Stopped. The same command resumes.") == 1
+    assert done.stdout.count("Evaluating the best classifier") == 1
+    data = read_data(folder, UNEVEN.input_size)
+    train(data, UNEVEN, one, CardInfo("Colours", "drawn"), torch.device("cpu"), epochs=4)
+    histories = [json.loads((paths.folder / "log.json").read_text("utf-8"))["history"] for paths in (one, two)]
+    for alone, together in zip(*histories, strict=True):
+        assert [together[name] for name in FIGURES] == pytest.approx([alone[name] for name in FIGURES], rel=1e-3)
+    alone, together = (load_classifier(paths.result) for paths in (one, two))
+    torch.testing.assert_close(together.network.state_dict(), alone.network.state_dict(), rtol=1e-3, atol=1e-4)
+    assert TrainingRecord.from_dict(together.card.training).device == "2 CPU cores"

@@ -1,0 +1,41 @@
+"""The command line of training with a tiny recipe, as torchrun starts it: killed, then stopped, then finished.
+
+It is no test itself: `test_distributed.py` starts it, and torchrun starts it anew each time it ends early.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import torch
+from pictures_to_train_on import UNEVEN  # type: ignore[import-not-found]
+
+from robust_synthesis.training import Progress, __main__
+from robust_synthesis.training.saved_state import read_state
+
+KILLED_AFTER, STOPPED_AFTER = 5, 10
+"""Steps: in stage one, whose 8 are in epochs of 2, and in stage two."""
+
+
+class _Reporter(__main__._TrainingReporter):
+    def __call__(self, progress: Progress) -> None:
+        starts = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
+        if os.environ["RANK"] == "1" and not progress.evaluating:
+            if starts == 0 and progress.step == KILLED_AFTER:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if starts == 1 and progress.step == STOPPED_AFTER:
+                os.kill(os.getpid(), signal.SIGINT)
+        super().__call__(progress)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    state = read_state(Path(sys.argv[-1]).with_name(".colours.resume"))
+    if state is not None and os.environ["RANK"] == "0":
+        sys.stdout.write(f"Resumes stage {state.stage} after step {state.step}\n")
+    __main__.RECIPES = {"quick": UNEVEN}
+    __main__._TrainingReporter = _Reporter  # type: ignore[misc]
+    sys.exit(__main__.main())
