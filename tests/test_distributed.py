@@ -29,8 +29,8 @@ def test_two_processes_train_the_classifier_that_one_trains(tmp_path: Path) -> N
     command = [*torchrun, *script, "--out", str(two.result.with_suffix(""))]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    assert "Resumes stage 1 after step 4" in done.stdout
-    assert "Resumes stage 2 after step 2" in done.stdout
+    assert "Resumes stage 1 after step 4" in done.stderr
+    assert "Resumes stage 2 after step 2" in done.stderr
     assert done.stderr.count("Stopped. The same command resumes.") == 1
     assert done.stdout.count("Evaluating the best classifier") == 1
     data = read_data(folder, UNEVEN.input_size)

@@ -35,7 +35,7 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     state = read_state(Path(sys.argv[-1]).with_name(".colours.resume"))
     if state is not None and os.environ["RANK"] == "0":
-        sys.stdout.write(f"Resumes stage {state.stage} after step {state.step}\n")
+        sys.stderr.write(f"Resumes stage {state.stage} after step {state.step}\n")
     __main__.RECIPES = {"quick": UNEVEN}
     __main__._TrainingReporter = _Reporter  # type: ignore[misc]
     sys.exit(__main__.main())

@@ -51,6 +51,8 @@ def _on_a_photo(node: str, classifier: str, values: dict[str, Any], description:
     )
 
 
+_FIXED = {"control_after_generate": "fixed"}
+"""Nothing is random there."""
 _SEED, _TRANSLATE = "RobustClassSeed", "RobustTranslate"
 BLUEPRINTS = {
     "Class to Image (Robust Synthesis)": Blueprint(
@@ -60,7 +62,7 @@ BLUEPRINTS = {
         nodes={
             "RobustLoadClassifier": {"classifier": "canvas"},
             _SEED: {"target_class": "tulip", "width": 192, "height": 192, "batch_size": 1, "seed": 102},
-            _TRANSLATE: {"target_class": "tulip", "preset": "generate"},
+            _TRANSLATE: {"target_class": "tulip", "preset": "generate", **_FIXED},
         },
         links=(
             ("RobustLoadClassifier", _SEED, "classifier"),
@@ -78,7 +80,7 @@ BLUEPRINTS = {
     "Photo to Style (Robust Synthesis)": _on_a_photo(
         _TRANSLATE,
         "painters",
-        {"target_class": "van gogh", "preset": "style"},
+        {"target_class": "van gogh", "preset": "style", **_FIXED},
         "Turns a photo into a painting: choose a style from the list of target_class. With a mask only what is painted "
         "there changes.",
         "style transfer",
@@ -87,7 +89,7 @@ BLUEPRINTS = {
     "Object to Object (Robust Synthesis)": _on_a_photo(
         _TRANSLATE,
         "canvas",
-        {"target_class": "zebra", "preset": "repaint"},
+        {"target_class": "zebra", "preset": "repaint", **_FIXED},
         "Turns one thing in a photo into another, a horse into a zebra: paint a mask over it, and choose from the list "
         "of target_class. Outside of the mask every pixel stays as it is.",
         "horse to zebra",
@@ -96,7 +98,7 @@ BLUEPRINTS = {
     "Fill (Robust Synthesis)": _on_a_photo(
         "RobustInpaint",
         "canvas",
-        {"target_class": "", "preset": "inpaint"},
+        {"target_class": "", "preset": "inpaint", **_FIXED},
         "Fills what the mask covers from what is around it. target_class says what the photo shows; empty: the "
         "classifier guesses. Outside of the mask every pixel stays as it is.",
         "robust inpaint",
@@ -105,22 +107,27 @@ BLUEPRINTS = {
     ),
 }
 _BUILD = """([name, blueprint]) => {
+    const widgetOf = (node, name) => node.widgets.find((widget) => widget.name === name)
     app.graph.clear()
     const nodes = Object.fromEntries(Object.entries(blueprint.nodes).map(([type, values], index) => {
         const node = LiteGraph.createNode(type)
         app.graph.add(node)
         node.pos = [index * 340, 0]
-        for (const [key, value] of Object.entries(values)) node.widgets.find((one) => one.name === key).value = value
+        for (const [key, value] of Object.entries(values)) widgetOf(node, key).value = value
         return [type, node]
     }))
     const slotOf = (node, name) => node.inputs.findIndex((input) => input.name === name)
     for (const [from, to, name] of blueprint.links) nodes[from].connect(0, nodes[to], slotOf(nodes[to], name))
     const { subgraph, node } = app.graph.convertToSubgraph(new Set(Object.values(nodes)))
+    // The editor promotes every seed.
+    for (const input of [...subgraph.inputs]) subgraph.removeInput(input)
     const inside = (type) => subgraph.nodes.find((one) => one.type === type)
     for (const [key, types] of Object.entries(blueprint.inputs)) {
         const slots = types.map((type) => [inside(type).inputs[slotOf(inside(type), key)], inside(type)])
         const input = subgraph.addInput(key, slots[0][0].type)
         for (const [slot, owner] of slots) input.connect(slot, owner)
+        const [inner, outer] = [inside(types[0]), node].map((one) => widgetOf(one, key))
+        if (inner) outer.value = inner.value
     }
     const last = inside(Object.keys(blueprint.nodes).at(-1))
     subgraph.addOutput("image", "IMAGE").connect(last.outputs[0], last)
