@@ -74,6 +74,7 @@ def open_blueprint(editor: Editor, name: str) -> None:
     editor.page.evaluate("(graph) => app.loadGraphData(graph)", json.loads(BLUEPRINTS[name].read_text("utf-8")))
     editor.page.wait_for_function("(title) => app.graph.nodes[0]?.title === title", arg=name)
     editor.settle()
+    assert (names(editor, "inputs"), names(editor, "outputs")) == (INPUTS[name], ["image"])
 
 
 def names(editor: Editor, what: str) -> list[str]:
@@ -116,9 +117,6 @@ def test_one_is_added_from_the_search(editor: Editor) -> None:
 @pytest.mark.parametrize("opened", [False], indirect=True, ids=["canvas"])
 def test_each_runs_offline_and_does_what_it_says(editor: Editor, server: ComfyServer, canvas: RobustClassifier) -> None:
     painters = load_classifier(bundled_classifiers()["painters"])
-    for name, inputs in INPUTS.items():
-        open_blueprint(editor, name)
-        assert (names(editor, "inputs"), names(editor, "outputs")) == (inputs, ["image"])
     open_blueprint(editor, GENERATE)
     two = run(editor, server, target_class="sea", width=96, height=96, batch_size=2)
     assert [image.shape for image in two] == [(3, 96, 96)] * 2
