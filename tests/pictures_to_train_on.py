@@ -29,7 +29,7 @@ TINY = Recipe(
     small_data_cutmix_prob=0.3,
     contrastive=Contrastive(rel_work=0.2, batch_size=6),
 )
-UNEVEN = replace(TINY, batch_size=15, contrastive=Contrastive(rel_work=0.5, batch_size=5))
+UNEVEN = replace(TINY, batch_size=15, preconditioned_epsilon=1.0, contrastive=Contrastive(rel_work=0.5, batch_size=5))
 """Neither batch is divisible by two processes."""
 COLOURS = {"red": (200, 60, 50), "green": (60, 170, 70), "blue": (50, 80, 200)}
 

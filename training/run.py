@@ -106,7 +106,8 @@ def _refuse_uneven_processes(plan: TrainingPlan, identity: dict[str, Any]) -> No
             "pictures and the same version of the pack."
         )
     processes = distributed.world_size()
-    smallest = min(plan.batch_size, plan.contrastive.batch_size if plan.contrastive else plan.batch_size)
+    batches = [plan.batch_size // 2 if plan.recipe.preconditioned_epsilon else plan.batch_size]
+    smallest = min(batches + ([plan.contrastive.batch_size] if plan.contrastive else []))
     if processes > smallest:
         raise RunError(
             f"A batch of {smallest} cannot be shared out to {processes} processes: start {smallest} or less."
