@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,18 +23,25 @@ FIGURES = ("loss", "training_robust", "clean", "robust", "distance", "auc", "cha
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
 def test_two_processes_train_the_classifier_that_one_trains(tmp_path: Path) -> None:
-    """Also when one of them is killed, and then one is stopped: torchrun starts them again, and they resume."""
+    """Also when one of them is killed, then one is stopped, and the same command resumes."""
     folder = make_folder(tmp_path / "data", "red", "green")
     places = (tmp_path / "one", tmp_path / "two")
     one, two = (RunPaths(place / "colours.safetensors", place / "colours-training") for place in places)
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--max-restarts", "2"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     script = [str(ROOT / "tests" / "train_in_processes.py"), "--data", str(folder), "--epochs", "4", "--device", "cpu"]
     command = [*torchrun, *script, "--out", str(two.result.with_suffix(""))]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    runs = []
+    for fate in ("killed", "stopped", "left alone"):
+        options: dict[str, Any] = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 120}
+        runs.append(subprocess.run(command, env={**os.environ, "FATE": fate}, check=False, **options))
+    killed, stopped, done = runs
+    assert killed.returncode
+    assert stopped.returncode
+    # Saved by the other process when it noticed, or at the end of the epoch before.
+    assert re.search("Resumes stage 1 after step [45]", stopped.stderr), stopped.stderr
+    assert stopped.stderr.count("Stopped. The same command resumes.") == 1
     assert done.returncode == 0, done.stderr
-    assert "Resumes stage 1 after step 4" in done.stderr
     assert "Resumes stage 2 after step 2" in done.stderr
-    assert done.stderr.count("Stopped. The same command resumes.") == 1
     assert done.stdout.count("Evaluating the best classifier") == 1
     data = read_data(folder, UNEVEN.input_size)
     train(data, UNEVEN, one, CardInfo("Colours", "drawn"), torch.device("cpu"), epochs=4)

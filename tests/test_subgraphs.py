@@ -57,13 +57,12 @@ RUN = """async ([photo, values]) => {
 
 
 def add(editor: Editor, name: str) -> None:
-    """Add a blueprint as a user does, from the search that a double click on the canvas opens."""
+    """Add a blueprint as a user does, from the search for nodes."""
     editor.page.evaluate("() => { app.graph.clear(); app.canvas.ds.scale = 1; app.canvas.ds.offset = [0, 0] }")
-    editor.page.mouse.dblclick(900, 500)
+    editor.page.evaluate("() => app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
+    expect(editor.page.get_by_role("listbox").first).to_be_visible()
     editor.page.keyboard.type(name)
-    expect(editor.page.get_by_text(name).first).to_be_visible()
-    editor.settle()
-    editor.page.keyboard.press("Enter")
+    editor.page.get_by_test_id("result-item").filter(has_text=name).click()
     editor.page.wait_for_function("() => app.graph.nodes.length === 1")
     # It follows the pointer until it is put down.
     editor.page.mouse.click(900, 500)
