@@ -42,7 +42,7 @@ def test_two_processes_train_the_classifier_that_one_trains(tmp_path: Path) -> N
     assert stopped.stderr.count("Stopped. The same command resumes.") == 1
     assert done.returncode == 0, done.stderr
     assert "Resumes stage 2 after step 2" in done.stderr
-    assert done.stdout.count("Evaluating the best classifier") == 1
+    assert done.stdout.count("Clean ") == 1
     data = read_data(folder, UNEVEN.input_size)
     train(data, UNEVEN, one, CardInfo("Colours", "drawn"), torch.device("cpu"), epochs=4)
     histories = [json.loads((paths.folder / "log.json").read_text("utf-8"))["history"] for paths in (one, two)]
