@@ -1,6 +1,6 @@
-"""The command line of training with a tiny recipe, as torchrun starts it: killed, stopped or left alone.
+"""The command line of training with a tiny recipe, as torchrun starts it: stopped or killed.
 
-It is no test itself: `test_distributed.py` starts it three times.
+It is no test itself: `test_distributed.py` starts it twice.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pictures_to_train_on import UNEVEN  # type: ignore[import-not-found]
 from robust_synthesis.training import Progress, __main__
 from robust_synthesis.training.saved_state import read_state
 
-KILLED_AFTER, STOPPED_AFTER = 5, 10
+STOPPED_AFTER, KILLED_AFTER = 5, 10
 """Steps: in stage one, whose 8 are in epochs of 2, and in stage two."""
 
 FATE = os.environ["FATE"]
