@@ -115,9 +115,8 @@ class Output:
             shutil.rmtree(folder / PARTIAL, ignore_errors=True)
 
     def _is_there(self, record: Record) -> bool:
-        if "shard" in record:
-            return (self.folder / record["shard"]).is_file()
-        return (self.folder / record["file"]).is_file()
+        file: str = record["shard"] if "shard" in record else record["file"]
+        return (self.folder / file).is_file()
 
     def _recovered(self, picture: Picture) -> Record | None:
         packed = self._shards.record(picture.number) if self._shards else None

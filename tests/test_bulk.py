@@ -164,7 +164,7 @@ def test_a_table_of_all_operations(classifier: str, tmp_path: Path) -> None:
     scene(2, (40, 48)).save(photos / "other.jpg")
     (photos / "damaged.png").write_bytes(b"no picture")
     Image.new("L", (96, 80), 255).crop((0, 0, 96, 80)).save(tmp_path / "mask.png")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"operation": "generate", "target_class": "class_2", "count": 2, "width": 40, "height": 24},
         {"operation": "translate", "target_class": "class_2", "picture": str(photos)},
         {"operation": "upsample", "picture": str(photos / "00.png"), "factor": 2, "values": {"steps": 2}},

@@ -37,6 +37,6 @@ if __name__ == "__main__":
     state = read_state(Path(sys.argv[-1]).with_name(".colours.resume"))
     if state is not None and os.environ["RANK"] == "0":
         sys.stderr.write(f"Resumes stage {state.stage} after step {state.step}\n")
-    __main__.RECIPES = {"quick": UNEVEN}
+    __main__.RECIPES = {"quick": UNEVEN}  # type: ignore[attr-defined]
     __main__._TrainingReporter = _Reporter  # type: ignore[misc]
     sys.exit(__main__.main())

@@ -198,13 +198,13 @@ class _SyncBatchNormOnCPU(nn.BatchNorm2d):
 
 class _SumOfAll(torch.autograd.Function):
     @staticmethod
-    def forward(_ctx: Any, values: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(_ctx: Any, values: Tensor) -> Tensor:
         total = values.clone()
         dist.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(_ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(_ctx: Any, gradient: Tensor) -> Tensor:
         total = gradient.clone()
         dist.all_reduce(total)
         return total

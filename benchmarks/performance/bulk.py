@@ -93,7 +93,12 @@ def _driver_rate(shard_size: int) -> float:
     ):
         image = torch.rand(3, 96, 96)
         records = [save(output.root, image, job_of(picture, sha256)) for picture in pictures]
-        return LISTED / seconds(lambda: [output.add([record]) for record in records])
+
+        def add_all() -> None:
+            for record in records:
+                output.add([record])
+
+        return LISTED / seconds(add_all)
 
 
 if __name__ == "__main__":
