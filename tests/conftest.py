@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import sys
@@ -18,6 +17,7 @@ from playwright.sync_api import Browser, Page
 from robust_synthesis.models import ClassifierCard, RobustClassifier, bundled_classifiers, load_classifier
 from robust_synthesis.models.architectures import build_network
 from robust_synthesis.models.thumbnails import sheet_of
+from tests.asynchronous import run_async
 from tests.class_picker_editor import Editor
 from tests.live_dialog import LiveCanvas
 from tests.sharing_out import pytest_collection_modifyitems as pytest_collection_modifyitems
@@ -94,7 +94,7 @@ def pack(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
         await extension.on_load()
         return await extension.get_node_list()
 
-    asyncio.run(start())
+    run_async(start())
     import robust_synthesis.nodes
 
     return robust_synthesis.nodes

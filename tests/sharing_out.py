@@ -16,6 +16,7 @@ IN_THE_EDITOR = {
     "test_live_editor",
     "test_live_editor_input",
     "test_live_editor_state",
+    "test_subgraphs",
 }
 # Half a minute or more each: a long one that begins last leaves one process alone.
 LONG = (

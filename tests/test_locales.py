@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import urllib.request
 from types import ModuleType
 
+from tests.asynchronous import run_async
 from tools.locales import LANGUAGES, LOCALES, problems
 from tools.server import ComfyServer
 
 
 def test_every_language_has_every_name_and_nothing_stale(pack: ModuleType) -> None:
-    nodes = asyncio.run(pack.RobustSynthesis().get_node_list())
+    nodes = run_async(pack.RobustSynthesis().get_node_list())
     assert sorted(path.name for path in LOCALES.iterdir()) == sorted(LANGUAGES)
     found = problems(list(nodes))
     assert not found, "\n".join(["`python -m tools.locales` lists what to translate:", *found])

@@ -65,6 +65,8 @@ def add(editor: Editor, name: str) -> None:
     editor.page.get_by_test_id("result-item").filter(has_text=name).click()
     editor.page.wait_for_function("() => app.graph.nodes.length === 1")
     # It follows the pointer until it is put down.
+    editor.settle()
+    editor.page.mouse.move(880, 480)
     editor.page.mouse.click(900, 500)
     editor.settle()
 
