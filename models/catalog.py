@@ -37,10 +37,11 @@ class CatalogFile(ABC):
     """About, where it is not known exactly."""
     licence: str
     labels: str
+    """The name of its list of class names; empty for the image tower of a CLIP."""
     data: str
     input_size: int
     clean_accuracy: float | None = None
-    """The share of unattacked test images that are classified correctly."""
+    """The share of unattacked test images that are classified correctly; of a CLIP zero-shot, over several sets."""
     mean: tuple[float, float, float] | None = None
     """Of its training images, where its authors report it and the file does not have it."""
     std: tuple[float, float, float] | None = None
@@ -88,6 +89,13 @@ class HubFile(CatalogFile):
 
     repository: str
     revision: str
+    published_as: str = ""
+    """Its name in the repository, where that says nothing; empty: the same."""
+
+    @property
+    def remote_name(self) -> str:
+        """Its name in the repository."""
+        return self.published_as or self.filename
 
     @property
     def url(self) -> str:
@@ -95,11 +103,11 @@ class HubFile(CatalogFile):
         # Imported here, because it takes a good part of a second and most sessions never use the Hub.
         from huggingface_hub import hf_hub_url
 
-        return hf_hub_url(self.repository, self.filename, revision=self.revision)
+        return hf_hub_url(self.repository, self.remote_name, revision=self.revision)
 
     @property
     def source(self) -> str:
-        return f"{self.repository}@{self.revision}/{self.filename}"
+        return f"{self.repository}@{self.revision}/{self.remote_name}"
 
     @property
     def place(self) -> str:
@@ -205,7 +213,9 @@ def choices(folders: Iterable[Path]) -> dict[str, Choice]:
     known: dict[str, Choice] = {}
     for name, file in catalog_files().items():
         downloaded = mine.pop(file.filename, None)
-        converted = [mine.pop(f"{stem}{EXTENSION}", None) for stem in dict.fromkeys((name, file.filename))]
+        # A file that is safetensors already is converted under a third name.
+        stems = dict.fromkeys((name, file.filename, f"{name}.converted"))
+        converted = [mine.pop(f"{stem}{EXTENSION}", None) for stem in stems]
         path = next(filter(None, converted), downloaded)
         where = (
             f"from {file.place}, {in_megabytes(path.stat().st_size)}, here"

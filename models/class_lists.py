@@ -12,6 +12,7 @@ from .labels import known_labels
 from .names import label_names
 
 NOT_YET = "Run once, and the classes of this file are listed here."
+FROM_TEXT = "It has no classes of its own: put Classes from Text behind it, and write them there."
 
 
 def class_list(name: str, folders: Iterable[Path]) -> tuple[list[list[str]], str]:
@@ -24,11 +25,16 @@ def class_list(name: str, folders: Iterable[Path]) -> tuple[list[list[str]], str
         labels = _labels(choice)
     except SideFileError as error:
         return [], str(error)
-    return [label_names(label) for label in labels], "" if labels else NOT_YET
+    if labels is None:
+        return [], NOT_YET
+    return [label_names(label) for label in labels], "" if labels else FROM_TEXT
 
 
-def _labels(choice: Choice) -> tuple[str, ...]:
+def _labels(choice: Choice) -> tuple[str, ...] | None:
+    """Its class names, none for the image tower of a CLIP; None if they are not known yet."""
     card = choice.path and read_any_card(choice.path)
     if card:
         return card.labels
-    return known_labels(choice.download.labels) if choice.download else ()
+    if choice.download is None:
+        return None
+    return known_labels(choice.download.labels) if choice.download.labels else ()

@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
+from .checkpointing import CheckpointedBlocks
 from .names import label_names
 from .network import ClassifierNetwork
 
@@ -41,7 +43,8 @@ class ClassifierCard:
     title: str
     architecture: Mapping[str, Any]
     labels: tuple[str, ...]
-    """For each class its name, then further names after commas (`tench, Tinca tinca`)."""
+    """For each class its name, then further names after commas (`tench, Tinca tinca`). None for a CLIP's image tower
+    that has no classes yet."""
     input_size: int
     """Height and width, in pixels, of the training images."""
     mean: tuple[float, float, float]
@@ -91,13 +94,26 @@ class RobustClassifier(nn.Module):
         """The effect of each feature on each logit (the last layer's weights), `[classes, F]`, float32 on the CPU."""
         return self.network.get_classifier().weight.detach().float().cpu()
 
-    def with_seeds(self, seeds: ClassSeeds) -> RobustClassifier:
+    def with_seeds(self, seeds: ClassSeeds | None) -> RobustClassifier:
         """Return the same classifier with other class seeds.
 
         Both share one network and its buffers, so that moving one to another device moves the other.
         """
         other = copy.copy(self)
         other.seeds = seeds
+        return other
+
+    def with_network(self, network: ClassifierNetwork, card: ClassifierCard) -> RobustClassifier:
+        """Return the same classifier with another last layer and card, and without class seeds.
+
+        Args:
+            network: shares all other modules with this one's; see `with_seeds`.
+            card: describes it.
+        """
+        other = self.with_seeds(None)
+        # A module's copy shares the dict of its submodules.
+        other._modules = {**self._modules, "network": network}
+        other.card = card
         return other
 
     def forward(self, images: Tensor, fake_relu: bool = False) -> Tensor:
@@ -119,29 +135,55 @@ class RobustClassifier(nn.Module):
         features = self.network.forward_features(self._normalise(images), fake_relu)
         return self.network.forward_head(features, pre_logits=True).to(images.dtype)
 
-    def activation_bytes(self, height: int, width: int) -> int:
-        """Estimate the memory, in bytes, of a forward and a backward pass for one image of this size.
+    def activation_bytes(self, height: int, width: int, count: int = 1) -> int:
+        """Estimate the memory, in bytes, of a forward and a backward pass for `count` images of this size.
 
-        It adds up the outputs of all layers, on the meta device, which computes and allocates nothing.
+        It adds up the outputs of all layers, on the meta device, which computes and allocates nothing. Of blocks that
+        are recomputed on the way back, it counts the outputs, and the layers of the largest one.
         """
-        numbers = 0
-
-        def count(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            nonlocal numbers
-            numbers += output.numel()
-
-        handles = [m.register_forward_hook(count) for m in self.network.modules() if not list(m.children())]
+        tally = _Tally()
+        handles = [h for module in self.network.modules() for h in tally.hooks(module)]
         try:
             weights = {name: tensor.to("meta") for name, tensor in self.network.state_dict().items()}
             dtype = next(self.network.parameters()).dtype
-            image = torch.empty(1, 3, height, width, dtype=dtype, device="meta")
-            torch.func.functional_call(self.network, weights, image)
+            images = torch.empty(count, 3, height, width, dtype=dtype, device="meta")
+            torch.func.functional_call(self.network, weights, images)
         finally:
             for handle in handles:
                 handle.remove()
         # The backward pass needs each output and a gradient of the same size.
-        return 2 * numbers * dtype.itemsize
+        return 2 * (tally.kept + tally.largest) * dtype.itemsize
 
     def _normalise(self, images: Tensor) -> Tensor:
         x = (images - self.mean.to(images.dtype)) / self.std.to(images.dtype)
         return x.to(next(self.network.parameters()).dtype)
+
+
+class _Tally:
+    """Counts the numbers that a pass through a network keeps."""
+
+    def __init__(self) -> None:
+        self.kept = 0
+        self.largest = 0
+        """Inside of one block that is recomputed."""
+        self._before = 0
+
+    def hooks(self, module: nn.Module) -> list[RemovableHandle]:
+        if not list(module.children()):
+            return [module.register_forward_hook(self._leaf)]
+        if not isinstance(module, CheckpointedBlocks):
+            return []
+
+        def enter(_block: nn.Module, _inputs: Any) -> None:
+            self._before = self.kept
+
+        def leave(_block: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
+            if module.recomputes(inputs[0]):
+                self.largest = max(self.largest, self.kept - self._before)
+                self.kept = self._before + output.numel()
+
+        pairs = [(block.register_forward_pre_hook(enter), block.register_forward_hook(leave)) for block in module]
+        return [handle for pair in pairs for handle in pair]
+
+    def _leaf(self, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
+        self.kept += output.numel()

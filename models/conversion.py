@@ -7,15 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from .architectures import build_network
 from .catalog import EXTENSION, SECOND_EXTENSIONS
 from .classifier import ClassifierCard, RobustClassifier
+from .clip import text_tensors, tower_of
 from .files import is_file, too_long
 from .format import load_classifier, read_card, save_classifier
 from .label_file import SideFileError
 from .labels import SHARED, fitting, own_labels
 from .normalisation import assumption
 from .sidecar import DataConfig, files_beside, read_sidecar
-from .state_dict import CheckpointError
+from .state_dict import CheckpointError, assign_weights, weights
 from .third_party import ASSUMED, read_third_party
 
 # Keys of `card.training` in a converted file.
@@ -62,7 +66,13 @@ def open_classifier(path: Path, about: Mapping[str, Any] | None = None, given: D
         card, notes = _with_side_files(opened.classifier.card, opened.source, given)
     except SideFileError as error:
         raise CheckpointError(str(error)) from error
-    classifier = RobustClassifier(opened.classifier.network, card, opened.classifier.seeds)
+    network = opened.classifier.network
+    if card.architecture != opened.classifier.card.architecture:
+        # A sidecar can name the activation of a CLIP, which has no weights.
+        with torch.device("meta"):
+            network = build_network(card.architecture, len(card.labels))
+        assign_weights(network, weights(opened.classifier.network))
+    classifier = RobustClassifier(network, card, opened.classifier.seeds)
     return Opened(classifier, opened.source, (*opened.notes, *notes))
 
 
@@ -142,12 +152,12 @@ def _converted(classifier: RobustClassifier, path: Path, converted: Path, notes:
     size, sidecar = path.stat().st_size, read_sidecar(path)
     training = {**classifier.card.training, ORIGIN: path.name, SIZE: size, READER: READER_VERSION}
     kept = ""
-    if sidecar and sidecar.config != DataConfig():
+    if sidecar and (sidecar.config != DataConfig() or sidecar.quick_gelu is not None):
         training[SIDECAR] = sidecar.path.name
         kept = f" Keep {sidecar.path.name}."
     classifier.card = replace(classifier.card, training=training)
     try:
-        save_classifier(classifier, converted)
+        save_classifier(classifier, converted, text_tensors(path) if tower_of(classifier) else None)
         classifier = load_classifier(converted)
     except (OSError, ValueError) as error:
         return Opened(classifier, path, (*notes, f"It could not be converted to {converted.name}: {error}"))
@@ -169,9 +179,10 @@ def _with_side_files(
     file, classes = _original(card, source), len(card.labels)
     sidecar = read_sidecar(file)
     own = None
-    if file != source or not read_card(source):
+    # A CLIP's image tower without classes has no names to read, whatever lies beside it.
+    if classes and (file != source or not read_card(source)):
         own = own_labels(file, classes)
-    elif sidecar and sidecar.labels:
+    elif classes and sidecar and sidecar.labels:
         own = fitting(sidecar.labels, sidecar.path, file, classes)
     if own:
         card = replace(card, labels=own[0])
@@ -180,6 +191,8 @@ def _with_side_files(
         notes.append(str(sidecar))
     elif file != source and (gone := card.training.get(SIDECAR)):
         notes.append(f"{gone}, which gave its input size, mean or std, is gone: {source.name} is used without them.")
+    if sidecar and sidecar.quick_gelu is not None and "quick_gelu" in card.architecture:
+        card = replace(card, architecture={**card.architecture, "quick_gelu": sidecar.quick_gelu})
     card = _configured(card, (given or DataConfig()).over(sidecar.config if sidecar else DataConfig()))
     if sentence := card.training.get(ASSUMED):
         notes.append(str(sentence))

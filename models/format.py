@@ -2,7 +2,8 @@
 
 The metadata entry `robust_classifier` is JSON: format, title, architecture, labels, input_size, mean, std, training,
 licence, and for class seeds their grain and classes (all classes where none are named). The tensors are the network's
-state dict without `num_batches_tracked`, and `seeds.mean` and `seeds.factors` where there are class seeds.
+state dict without `num_batches_tracked`, `seeds.mean` and `seeds.factors` where there are class seeds, and a CLIP's
+text tower under `text.`, which is not read with the classifier (see `clip.text_tensors`).
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from .architectures import ArchitectureError, build_network
+from .architectures import ArchitectureError, build_network, find_architecture
 from .classifier import PIXEL_LIMIT, ClassifierCard, ClassSeeds, RobustClassifier
+from .clip import TEXT
 from .files import is_file
 from .state_dict import CheckpointError, assign_weights, checked_float32, shape_mismatches, shapes_of, weights
 
@@ -61,10 +63,15 @@ def read_card(path: Path) -> ClassifierCard | None:
         return None
 
 
-def save_classifier(classifier: RobustClassifier, path: Path) -> None:
+def save_classifier(classifier: RobustClassifier, path: Path, text: Mapping[str, Tensor] | None = None) -> None:
     """Write a classifier in half precision, atomically (see `write_whole`).
 
     A tensor whose numbers exceed the range of half precision is written in float32.
+
+    Args:
+        classifier: what to write.
+        path: of the file.
+        text: the text tower that belongs to it, if it is of a CLIP.
 
     Raises:
         ValueError: a weight is not finite.
@@ -91,6 +98,7 @@ def save_classifier(classifier: RobustClassifier, path: Path) -> None:
             "classes": list(seeds.classes),
         }
         tensors |= {SEEDS_MEAN: seeds.mean, SEEDS_FACTORS: seeds.factors}
+    tensors |= {f"{TEXT}{name}": tensor for name, tensor in (text or {}).items()}
     written = {name: _compact(tensor.detach().cpu().float()) for name, tensor in tensors.items()}
     broken = [name for name, tensor in written.items() if not bool(tensor.isfinite().all())]
     if broken:
@@ -154,7 +162,7 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]
                     f"{path.name} is a safetensors file, but its header has no '{ENTRY}' entry that describes a "
                     "classifier. It is probably another kind of model."
                 )
-            names = list(file.keys())
+            names = [name for name in file.keys() if not name.startswith(TEXT)]  # noqa: SIM118 (no mapping)
         tensors: dict[str, Tensor] = {}
         for start in range(0, len(names), TENSORS_PER_OPEN):
             with safe_open(path, framework="pt") as file:
@@ -201,7 +209,8 @@ def _card(header: Mapping[str, Any]) -> ClassifierCard:
     if not isinstance(architecture, dict):
         raise _DescriptionError("its header has no architecture")
     labels = header.get("labels")
-    if not isinstance(labels, list) or len(labels) < 2 or not all(isinstance(label, str) for label in labels):
+    fewest = 0 if labels == [] and find_architecture(architecture.get("name")).takes_texts else 2
+    if not isinstance(labels, list) or len(labels) < fewest or not all(isinstance(label, str) for label in labels):
         raise _DescriptionError("its header has no list of labels (two or more)")
     input_size = header.get("input_size")
     if not isinstance(input_size, int) or not 8 <= input_size <= 4096:

@@ -35,7 +35,7 @@ class HubSource(Source):
         file = self.file
         # An address without https:// opens in no browser.
         endpoint = constants.ENDPOINT if is_address(constants.ENDPOINT) else HUB
-        return hf_hub_url(file.repository, file.filename, revision=file.revision, endpoint=endpoint)
+        return hf_hub_url(file.repository, file.remote_name, revision=file.revision, endpoint=endpoint)
 
     @property
     def sha256(self) -> str | None:
@@ -48,7 +48,7 @@ class HubSource(Source):
         """The file in the Hugging Face cache, by revision; one that was downloaded as `main` may be the same."""
         file = self.file
         found = {
-            name: try_to_load_from_cache(file.repository, file.filename, revision=name)
+            name: try_to_load_from_cache(file.repository, file.remote_name, revision=name)
             for name in (file.revision, "main")
         }
         return {revision: Path(path) for revision, path in found.items() if isinstance(path, str)}

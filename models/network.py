@@ -28,7 +28,7 @@ class ClassifierNetwork(nn.Module, ABC):
         """
 
     def feature_maps(self, features: Tensor) -> Tensor:
-        """Arrange the result of `forward_features` as `[B, F, h, w]`; a transformer rearranges its tokens here.
+        """Turn the result of `forward_features` into features at each position, `[B, F, h, w]`.
 
         The mean over h and w is the pre-logits only where the head applies no norm after pooling.
         """

@@ -14,7 +14,7 @@ from .files import is_file
 from .label_file import SideFileError, labels_from, parse_literal, read_text
 
 SIZES = range(8, 4097)
-KEYS = ("input_size", "mean", "std", "labels")
+KEYS = ("input_size", "mean", "std", "labels", "quick_gelu")
 Channels = tuple[float, float, float]
 
 
@@ -54,6 +54,8 @@ class Sidecar:
     path: Path
     config: DataConfig
     labels: tuple[str, ...] | None
+    quick_gelu: bool | None = None
+    """Whether a CLIP's activation is OpenAI's QuickGELU, which its tensors do not show."""
 
     def __str__(self) -> str:
         """A sentence for the user: what it gives."""
@@ -62,6 +64,7 @@ class Sidecar:
         for name, values in (("mean", config.mean), ("std", config.std)):
             given += [f"{name} {', '.join(f'{value:g}' for value in values)}"] if values else []
         given += [f"{len(self.labels)} class names"] if self.labels else []
+        given += [] if self.quick_gelu is None else ["activation QuickGELU" if self.quick_gelu else "activation GELU"]
         if given:
             return f"{self.path.name} gives its {'; '.join(given)}."
         return f"{self.path.name} beside it was not used: it has none of {', '.join(KEYS)}."
@@ -79,8 +82,9 @@ def files_beside(file: Path, suffix: str) -> list[Path]:
 def read_sidecar(file: Path) -> Sidecar | None:
     """Read the sidecar of a classifier's file; None if there is none.
 
-    It is a JSON object with any of `input_size`, `mean`, `std` and `labels`, or a list of class names alone (see
-    `label_file.labels_from`). Other keys are ignored, because other programs write files of this name.
+    It is a JSON object with any of `input_size`, `mean`, `std`, `labels` and `quick_gelu`, or a list of class names
+    alone (see `label_file.labels_from`), or an `open_clip_config.json`. Other keys are ignored, because other programs
+    write files of this name.
 
     Raises:
         SideFileError: it is no JSON, or a value is impossible.
@@ -89,6 +93,8 @@ def read_sidecar(file: Path) -> Sidecar | None:
     if path is None:
         return None
     content = parse_literal(read_text(path), path)
+    if isinstance(content, Mapping) and isinstance(content.get("model_cfg"), Mapping):
+        content = _of_open_clip(content)
     if not isinstance(content, Mapping) or not any(key in content for key in KEYS):
         return Sidecar(path, DataConfig(), labels_from(content, path) if _only_labels(content) else None)
     labels = labels_from(content["labels"], path) if content.get("labels") is not None else None
@@ -98,7 +104,23 @@ def read_sidecar(file: Path) -> Sidecar | None:
         _channels("mean", content.get("mean"), where),
         _channels("std", content.get("std"), where),
     )
-    return Sidecar(path, config, labels)
+    quick_gelu = content.get("quick_gelu")
+    if quick_gelu is not None and not isinstance(quick_gelu, bool):
+        raise SidecarError(f"quick_gelu{where} is {quick_gelu!r}: write true or false.")
+    return Sidecar(path, config, labels, quick_gelu)
+
+
+def _of_open_clip(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A sidecar's keys from open_clip's configuration of a model."""
+    model, images = content["model_cfg"], content.get("preprocess_cfg")
+    vision = model.get("vision_cfg")
+    images = images if isinstance(images, Mapping) else {}
+    return {
+        "input_size": vision.get("image_size") if isinstance(vision, Mapping) else None,
+        "mean": images.get("mean"),
+        "std": images.get("std"),
+        "quick_gelu": model.get("quick_gelu", False),
+    }
 
 
 def data_config(input_size: int = 0, mean: str = "", std: str = "") -> DataConfig:

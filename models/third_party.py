@@ -7,16 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from . import normalisation
-from .architectures import build_network
+from .architectures import ArchitectureError, build_network, find_architecture
 from .classifier import ClassifierCard, RobustClassifier
+from .clip import FoundTower, find_tower
 from .label_file import SideFileError
 from .labels import labels_of
 from .recognition import Recognised, recognise
 from .safe_load import load_tensors
-from .state_dict import CheckpointError, assign_weights, checked_float32
+from .state_dict import CheckpointError, assign_weights, checked_float32, shape_mismatches, shapes_of, weights
 
+OF_TRANSFORMERS = "vision_model.embeddings.class_embedding"
 ASSUMED = "assumed_normalisation"
 """Key of `card.training` in a classifier whose file had no mean and std: the sentence that says so."""
 
@@ -38,12 +41,17 @@ def read_third_party(path: Path, about: Mapping[str, Any] | None = None) -> tupl
         CheckpointError: it is not such a file, is not whole, would run code, or its network is not in the registry.
     """
     found = load_tensors(path)
+    tower = find_tower(found)
+    if tower:
+        return _read_tower(path, tower, about or {})
+    if any(name.endswith(OF_TRANSFORMERS) for name in found):
+        raise CheckpointError(
+            f"{path.name} is a CLIP in the layout of transformers, which is not read here: take open_clip's file "
+            "of it (open_clip_model.safetensors or open_clip_pytorch_model.bin)."
+        )
     recognised = recognise(path, found)
     entry, architecture, classes = recognised.entry, recognised.architecture, recognised.classes
-    for name, tensor in recognised.tensors.items():
-        # An expanded (stride-0) tensor claims more numbers than it stores, and a copy of it could fill the memory.
-        if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
-            raise CheckpointError(f"{path.name} is refused: its tensor {name} claims more numbers than the file holds.")
+    _refuse_expanded(path, recognised.tensors)
     try:
         labels, source = labels_of(path, classes, entry.label_lists)
     except SideFileError as error:
@@ -78,6 +86,50 @@ def read_third_party(path: Path, about: Mapping[str, Any] | None = None) -> tupl
         network = build_network(architecture, classes)
     assign_weights(network, {name: checked_float32(path, name, t) for name, t in recognised.tensors.items()})
     return RobustClassifier(network, card), " ".join(sentences)
+
+
+def _refuse_expanded(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse expanded (stride-0) tensors: they claim more numbers than they store, and a copy could fill the memory."""
+    for name, tensor in tensors.items():
+        if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
+            raise CheckpointError(f"{path.name} is refused: its tensor {name} claims more numbers than the file holds.")
+
+
+def _read_tower(path: Path, tower: FoundTower, about: Mapping[str, Any]) -> tuple[RobustClassifier, str]:
+    """Read a CLIP's image tower; see `read_third_party`."""
+    # The text tower is read later, and from the file of the pack's own format that is written of both.
+    _refuse_expanded(path, {**tower.tensors, **tower.text})
+    entry = find_architecture(tower.architecture["name"])
+    try:
+        with torch.device("meta"):
+            network = build_network(tower.architecture, 0)
+    except ArchitectureError as error:
+        raise CheckpointError(f"{path.name} is a CLIP of no kind that this pack knows: {error}.") from error
+    found = {**tower.tensors, "classes.weight": torch.empty(0, network.get_classifier().in_features)}
+    found["classes.bias"] = torch.empty(0)
+    expected = shapes_of(weights(network))
+    wrong = shape_mismatches(expected, shapes_of(found))
+    if wrong or found.keys() - expected.keys():
+        faults = [*wrong.values(), *(f"it has {name} besides" for name in found.keys() - expected.keys())]
+        raise CheckpointError(f"{path.name} is a CLIP of no kind that this pack knows: {'; '.join(faults[:3])}.")
+    assign_weights(network, {name: checked_float32(path, name, tensor) for name, tensor in found.items()})
+    card = ClassifierCard(
+        title=str(about.get("title", path.stem)),
+        architecture=tower.architecture,
+        labels=(),
+        input_size=tower.architecture.get("grid", 0) * tower.architecture.get("patch_size", 0) or entry.input_size,
+        mean=entry.mean,
+        std=entry.std,
+        training=dict(about.get("training", {})),
+        licence=str(about.get("licence", "")),
+    )
+    kind = "vision transformer" if tower.architecture["name"] == "clip_vit" else "ConvNeXt"
+    text = "its text tower beside it" if tower.text else "no text tower"
+    sentence = f"{path.name} is the image tower of a CLIP, a {kind}, with {text}: Classes from Text gives it classes."
+    if "quick_gelu" in tower.architecture:
+        activation = "QuickGELU" if tower.architecture["quick_gelu"] else "GELU"
+        sentence += f" Its activation was taken to be {activation}, which the file does not say."
+    return RobustClassifier(network, card), sentence
 
 
 def _which_weights(recognised: Recognised) -> list[str]:

@@ -16,6 +16,7 @@ from .live_canvas import RobustCanvas as RobustCanvas
 from .load_classifier import RobustLoadClassifier as RobustLoadClassifier
 from .paint import RobustActivationPaint as RobustActivationPaint
 from .save_classifier import RobustSaveClassifier as RobustSaveClassifier
+from .text_classes import RobustTextClasses as RobustTextClasses
 from .train_classifier import RobustTrainClassifier as RobustTrainClassifier
 from .translate import RobustTranslate as RobustTranslate
 from .upsample import RobustUpsample as RobustUpsample

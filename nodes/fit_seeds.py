@@ -102,4 +102,4 @@ def _fitted(
         else:
             batches = [images_from_comfy(batch.clone()) for batch in image]
         seeds = fit_seeds(batches, mix.weights[0][0], model.seeds, model.input_size)
-        return replace(classifier, model=model.with_seeds(seeds))
+        return replace(classifier, opened=model.with_seeds(seeds))

@@ -37,7 +37,8 @@ class RobustLoadClassifier(io.ComfyNode):
                     "seasons: summer and winter. Then your own checkpoints (.safetensors, .ckpt, .pt, .pth and others) "
                     "in ComfyUI/models/robust_classifiers (press R to see new ones). Then ImageNet classifiers with "
                     "1000 classes on the Hugging Face Hub and some on their authors' servers, of which the one you "
-                    "choose is downloaded when you press Run; start with resnet50_l2_eps3 (205 MB).",
+                    "choose is downloaded when you press Run; start with resnet50_l2_eps3 (205 MB). Robust CLIPs, as "
+                    "fare2_vit_l14, have no classes: Classes from Text gives them yours.",
                 ),
                 io.Int.Input(
                     "input_size",

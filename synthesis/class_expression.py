@@ -28,11 +28,35 @@ def parse_class_expression(text: str, labels: Sequence[str]) -> Mix:
             weight that is no number or out of range.
     """
     classes = [label_names(label) for label in labels]
-    written = (_unquoted(term) for term in plain_text(text).split(","))
-    terms = [_term(term, classes) for term in written if term]
+    written = [term for term in map(_unquoted, plain_text(text).split(",")) if term]
+    try:
+        terms = [_term(term, classes) for term in written]
+    except ExpressionError:
+        # The text of a class may have commas, which its name has not.
+        terms = [_term(term, classes) for term in _joined(written, classes)]
     if not terms:
         raise ExpressionError(f"Write a class, for instance '{classes[0][0]}'. {_known(classes)}")
     return mixed(terms, {index: names[0] for index, names in enumerate(classes)})
+
+
+def _joined(terms: Sequence[str], classes: Classes) -> list[str]:
+    """Terms that are a class together as one term, the longest first."""
+    found: list[str] = []
+    start = 0
+    while start < len(terms):
+        stops = (stop for stop in range(len(terms), start, -1) if _is_term(" ".join(terms[start:stop]), classes))
+        stop = next(stops, start + 1)
+        found.append(" ".join(terms[start:stop]))
+        start = stop
+    return found
+
+
+def _is_term(text: str, classes: Classes) -> bool:
+    try:
+        _term(text, classes)
+    except ExpressionError:
+        return False
+    return True
 
 
 def _unquoted(text: str) -> str:

@@ -16,6 +16,7 @@ from robust_synthesis.models.catalog import (
     find,
     user_classifiers,
 )
+from robust_synthesis.models.conversion import conversion_of
 from robust_synthesis.models.labels import known_labels
 
 HUB = catalog_files()
@@ -33,17 +34,19 @@ def test_each_entry_can_be_downloaded_and_read() -> None:
     for name, file in HUB.items():
         assert file.filename.startswith(f"{name}.")
         assert file.architecture in known
-        assert known_labels(file.labels)
+        # The image tower of a CLIP has no classes of its own.
+        assert file.architecture.startswith("clip_") if not file.labels else known_labels(file.labels)
         assert file.sha256 is None or re.fullmatch("[0-9a-f]{64}", file.sha256)
         if isinstance(file, HubFile):
-            assert file.url.endswith(f"/{file.repository}/resolve/{file.revision}/{file.filename}")
+            assert file.url.endswith(f"/{file.repository}/resolve/{file.revision}/{file.remote_name}")
 
 
 def test_the_recommended_ones_are_on_top() -> None:
     assert list(HUB)[:3] == [BEST, "resnet18_l2_eps3", "wide_resnet50_2_l2_eps3"]
     flags = [file.recommended for file in HUB.values()]
     assert flags == sorted(flags, reverse=True)
-    assert sum(flags) == 5
+    assert [name for name, file in HUB.items() if file.recommended and not file.labels] == ["fare2_vit_l14"]
+    assert sum(flags) == 6
 
 
 def test_a_card_can_say_where_a_classifier_is_from() -> None:
@@ -133,6 +136,16 @@ def test_a_converted_file_is_found_under_its_old_name(tmp_path: Path) -> None:
 def test_a_file_of_the_hub_is_found_under_its_files_names(tmp_path: Path) -> None:
     for name in (BEST, f"{BEST}.ckpt", f"{BEST}.safetensors"):
         assert find(name, [tmp_path]).download == HUB[BEST]
+
+
+@pytest.mark.parametrize("name", ["fare2_vit_l14", "tecoa4_vit_b16"])
+def test_a_clip_of_the_hub_is_one_choice_under_a_name_of_its_own(name: str, tmp_path: Path) -> None:
+    downloaded = put(tmp_path / HUB[name].filename)
+    assert choices([tmp_path])[name].path == downloaded
+    converted = put(conversion_of(downloaded), 51_000_000)
+    listed = choices([tmp_path])
+    assert listed[name].path == converted
+    assert list(listed) == [*bundled_classifiers(), *HUB]
 
 
 def test_an_unknown_name_is_answered_with_the_nearest(tmp_path: Path) -> None:

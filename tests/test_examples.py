@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tests.checkpoint_layouts import write_robustness_checkpoint
+from tests.clip_files import random_clip, write_clip
 from tools.client import ComfyClient, Prompt, Result
 from tools.paths import ROOT
 from tools.server import ComfyServer
@@ -41,6 +42,7 @@ SAVED = {
     "refine": [(96, 200)] * 4,
     "sketch": [(384, 384)],
     "style": [(300, 451)],
+    "text": [(224, 224)] * 2,
     "train-your-own": [(96, 96)] * 4,
     "translate": [(427, 640)],
     "upsample": [(384, 384)],
@@ -131,9 +133,10 @@ def test_the_example_pictures_are_in_the_input_folder(server: ComfyServer) -> No
 
 @pytest.fixture(scope="module")
 def stand_in(server: ComfyServer) -> None:
-    """The Hub's classifier that some examples name, with random weights, put into its folder by hand."""
+    """The Hub's classifiers that some examples name, with random weights, put into their folder by hand."""
     folder = server.base / "models" / "robust_classifiers"
     folder.mkdir(parents=True, exist_ok=True)
+    write_clip(random_clip("vit"), folder, "bin").rename(folder / "fare2_vit_l14.bin")
     write_robustness_checkpoint(folder / "resnet50_l2_eps3.ckpt", "resnet50", legacy=True)
 
 

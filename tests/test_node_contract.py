@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.clip_files import random_clip, write_clip
+
 NODES: dict[str, tuple[str, dict[str, Any]]] = {
     "translate": ("RobustTranslate", {"target_class": "sea", "mask": None}),
     "masked translate": ("RobustTranslate", {"target_class": "sea"}),
+    "translate to text": ("RobustTranslate", {"target_class": "sea", "mask": None, "classifier": "texts"}),
     "inpaint": ("RobustInpaint", {"target_class": "sea"}),
     "paint": ("RobustActivationPaint", {"feature": "60:1, 160:0.5", "strength": 1.0}),
     "upsample": ("RobustUpsample", {"target_class": "sea", "factor": 2}),
@@ -72,9 +76,22 @@ def classifier(pack: ModuleType) -> Any:
     return pack.RobustLoadClassifier.execute("canvas").result[0]
 
 
+@pytest.fixture(scope="module")
+def texts(pack: ModuleType) -> Any:
+    """A CLIP of random weights before the classes that the rows name."""
+    import folder_paths
+
+    folder = Path(folder_paths.get_folder_paths("robust_classifiers")[0])
+    folder.mkdir(parents=True, exist_ok=True)
+    tower = pack.RobustLoadClassifier.execute(write_clip(random_clip("vit"), folder, "bin").name).result[0]
+    return pack.RobustTextClasses.execute(tower, "church\nsea").result[0]
+
+
 @pytest.fixture(params=NODES)
-def node(request: pytest.FixtureRequest, pack: ModuleType, classifier: Any) -> Node:
-    return Node(pack, classifier, *NODES[request.param])
+def node(request: pytest.FixtureRequest, pack: ModuleType, classifier: Any, texts: Any) -> Node:
+    node_id, inputs = NODES[request.param]
+    own = {"classifier": texts} if "classifier" in inputs else {}
+    return Node(pack, classifier, node_id, inputs | own)
 
 
 every_preset = pytest.mark.parametrize("node", PRESETS, indirect=True)

@@ -50,6 +50,7 @@ INPUTS = {
     "RobustClassMask": ["classifier", "image", "target_class", "threshold", "softness"],
     "RobustFitSeeds": ["classifier", "target_class", "image", "folder"],
     "RobustSaveClassifier": ["classifier", "filename"],
+    "RobustTextClasses": ["classifier", "texts", "clip", "template"],
     "RobustTrainClassifier": ["folder", "recipe", "epochs", "name", "epsilon"],
 }
 LENGTHS = ["steps", "step_size", "epsilon", "norm"]
@@ -63,6 +64,7 @@ PRESETS: dict[str, dict[str, list[str]]] = {
         "style": [],
         "sketch": [],
         "dual": [],
+        "text": [],
         "refine": [],
         "custom": [*LENGTHS, "objective", "final_step", "jitter", "noise", "detail_steps"],
     },

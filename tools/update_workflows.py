@@ -20,7 +20,7 @@ from playwright.sync_api import Page
 
 from robust_synthesis.synthesis.figures import DARK, image_grid
 
-from .client import ComfyClient
+from .client import ComfyClient, Prompt
 from .editor import chromium, load_graph, open_editor, saved_graph
 from .live_session import filmstrip
 from .paths import LOGS, ROOT
@@ -42,6 +42,7 @@ BEFORE = {
 """The input picture that a thumbnail shows in the corner of the result."""
 STAND_IN = {"classifier": "canvas", "target_class": "panda"}
 """What the thumbnail of an example that needs a download is made with."""
+MADE_OF_TEXT = ("RobustTextClasses",)
 SIDE, GUTTER, FOOTER = 512, 4, 90
 WIDE = 1.55
 """A picture of this ratio or more is shown whole: a sheet, or two pictures beside each other."""
@@ -59,6 +60,17 @@ def save(page: Page, path: Path) -> dict[str, Any]:
     return graph
 
 
+def _without_texts(prompt: Prompt) -> Prompt:
+    """A prompt whose nodes take the classifier itself in place of Classes from Text, which needs a CLIP's."""
+    sources = {key: node["inputs"]["classifier"] for key, node in prompt.items() if node["class_type"] in MADE_OF_TEXT}
+    kept = {key: node for key, node in prompt.items() if key not in sources}
+    for node in kept.values():
+        wired = node["inputs"].get("classifier")
+        if isinstance(wired, list) and wired[0] in sources:
+            node["inputs"]["classifier"] = sources[wired[0]]
+    return kept
+
+
 def thumbnail(name: str, graph: dict[str, Any], client: ComfyClient) -> Image.Image:
     """A square of what a workflow saves, its input picture in the corner.
 
@@ -69,6 +81,8 @@ def thumbnail(name: str, graph: dict[str, Any], client: ComfyClient) -> Image.Im
     if name == "live":
         return _square([filmstrip()[-1][1]])
     prompt = convert(graph, client.object_info())
+    if downloads:
+        prompt = _without_texts(prompt)
     for node in prompt.values() if downloads else []:
         node["inputs"] |= {name: value for name, value in STAND_IN.items() if isinstance(node["inputs"].get(name), str)}
     files = client.run(prompt).images()

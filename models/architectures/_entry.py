@@ -49,6 +49,8 @@ class Architecture:
     std: Triple = IMAGENET_STD
     label_lists: Mapping[int, str] = field(default_factory=lambda: IMAGENET_LABELS)
     """The known label list (see `labels.known_labels`) for a number of classes."""
+    takes_texts: bool = False
+    """Whether it has no classes until texts give it some."""
     renames: Mapping[str, str] = field(default_factory=dict)
     """Regular expression -> replacement: from the tensor names of other libraries to those of the network."""
     other_statistics: Mapping[int, tuple[Triple, Triple]] = field(default_factory=dict)

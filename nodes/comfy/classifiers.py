@@ -15,7 +15,9 @@ import torch
 from comfy.cli_args import args
 
 from ...models import RobustClassifier, native_bfloat16, open_classifier, optimize_for_inference, save_classifier
+from ...models.architectures._clip import ClipTower
 from ...models.catalog import CatalogFile, Choice, choices, find, user_classifiers
+from ...models.clip import text_tensors
 from ...models.conversion import independent, side_files
 from ...models.download import download
 from ...models.files import is_file
@@ -34,21 +36,40 @@ STATUS_SECONDS = 1.0
 class LoadedClassifier:
     """The value of a ROBUST_CLASSIFIER socket."""
 
-    model: RobustClassifier
+    opened: RobustClassifier
+    """The classifier, or a CLIP's image tower, which has no classes yet."""
     patcher: ModelPatcher
-    """ComfyUI's handle on the memory of `model`."""
+    """ComfyUI's handle on the memory of `opened`."""
     source: Path
     """The file it was loaded from, whose weights have their full precision."""
+    own_classes: bool = True
+    """Whether its classes are those of its file."""
+
+    @property
+    def model(self) -> RobustClassifier:
+        """The classifier.
+
+        Raises:
+            ValueError: it has no classes.
+        """
+        if not self.opened.card.labels:
+            raise ValueError(
+                f"'{self.opened.card.title}' is the image tower of a CLIP and has no classes yet: put Classes from "
+                "Text between it and this node, and write them there."
+            )
+        return self.opened
 
     @property
     def device(self) -> torch.device:
-        """The device that `model` computes on, once `to_device` was called."""
+        """The device that the classifier computes on, once `to_device` was called."""
         device: torch.device = self.patcher.load_device
         return device
 
     def to_device(self, memory: float = 0) -> None:
-        """Move the model to its device, and let ComfyUI free so many bytes beside it."""
+        """Move the classifier to its device, and let ComfyUI free so many bytes beside it."""
         mm.load_models_gpu([self.patcher], memory_required=memory)
+        # A last layer that was made of texts is not the patcher's.
+        self.opened.network.get_classifier().to(self.device)
 
 
 def classifier_choices() -> dict[str, Choice]:
@@ -151,11 +172,15 @@ def save(loaded: LoadedClassifier, name: str) -> Path:
         ValueError: the name is empty, or leads out of the folder.
     """
     path = next(path for path in numbered(classifier_file(name)) if not path.exists())
-    # The weights in memory may be rounded to the precision of the device.
+    opened = loaded.opened
+    # The weights in memory may be rounded to the precision of the device, but for those of the last layer.
     with torch.inference_mode(False):
-        network = open_classifier(loaded.source).classifier.network
-        save_classifier(RobustClassifier(network, independent(loaded.model.card), loaded.model.seeds), path)
-    if is_file(sheet_of(loaded.source)):
+        network, text = open_classifier(loaded.source).classifier.network, None
+        if isinstance(network, ClipTower):
+            network = network.with_classes(opened.network.get_classifier().weight.float().cpu())
+            text = text_tensors(loaded.source)
+        save_classifier(RobustClassifier(network, independent(opened.card), opened.seeds), path, text)
+    if loaded.own_classes and is_file(sheet_of(loaded.source)):
         shutil.copyfile(sheet_of(loaded.source), sheet_of(path))
     return path
 

@@ -153,7 +153,7 @@ def _run(
         else (len(images), *working_size(images.shape[2], images.shape[3], loaded.model.input_size))
     )
     pictures = WORKING_COPIES * images.numel() * 4 * enlarged**2
-    loaded.to_device(pictures + count * loaded.model.activation_bytes(height, width))
+    loaded.to_device(pictures + loaded.model.activation_bytes(height, width, count))
     mm.throw_exception_if_processing_interrupted()
     return to_intermediate(work(images.to(loaded.device), part, report))
 

@@ -122,7 +122,7 @@ class SharedClassifiers:
         if key not in self._loaded:
             loaded = load(choice, config)
             side = loaded.model.input_size
-            memory = TILES * loaded.model.activation_bytes(side, side)
+            memory = loaded.model.activation_bytes(side, side, TILES)
             self._loaded[key] = SharedClassifier(name, loaded, memory)
         return self._loaded[key]
 

@@ -171,7 +171,7 @@ class LiveSessions:
         known, model = shared.classes, shared.loaded.model
         new = number not in known
         made = self._kept(shared, known, number, lambda _, let_in: class_picture(model, number, let_in))
-        if new and len(known) == len(model.labels) <= MAX_CLASSES:
+        if new and shared.loaded.own_classes and len(known) == len(model.labels) <= MAX_CLASSES:
             _keep_sheet(shared.loaded.source, [known[index] for index in range(len(known))])
         return made
 

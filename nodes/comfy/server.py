@@ -14,6 +14,8 @@ from server import PromptServer
 
 from ...models.class_lists import class_list
 from ...models.thumbnails import COLUMNS, find_sheet
+from ...synthesis import ExpressionError
+from ...synthesis.text_classes import read_text_classes
 from ...training import class_names
 from .classifiers import classifier_choices
 from .folders import classifier_folders, input_folder
@@ -42,6 +44,8 @@ def register_routes() -> None:
         if "folder" in request.query:
             # A folder may be large, or on a slow disk.
             names, message = await asyncio.to_thread(_folder_classes, request.query["folder"])
+        elif "texts" in request.query:
+            names, message = _text_classes(request.query["texts"])
         else:
             names, message = class_list(name, classifier_folders())
             if find_sheet(name, classifier_folders()):
@@ -63,6 +67,14 @@ def _folder_classes(folder: str) -> tuple[list[list[str]], str]:
     try:
         return [[name] for name in class_names(input_folder(folder))], ""
     except (ValueError, OSError) as error:
+        return [], str(error)
+
+
+def _text_classes(texts: str) -> tuple[list[list[str]], str]:
+    """The names of the classes that texts make, or why there are none."""
+    try:
+        return [[label] for label in read_text_classes(texts).labels], ""
+    except ExpressionError as error:
         return [], str(error)
 
 

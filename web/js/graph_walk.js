@@ -6,7 +6,7 @@ import { app } from "../../../scripts/app.js"
 
 const CLASSIFIER = "ROBUST_CLASSIFIER"
 // The nodes that make classifiers, and the widget that decides their classes.
-const NAMED_BY = { RobustLoadClassifier: "classifier", RobustTrainClassifier: "folder" }
+const NAMED_BY = { RobustLoadClassifier: "classifier", RobustTrainClassifier: "folder", RobustTextClasses: "texts" }
 const CLASS_INPUT = "target_class"
 const BYPASSED = 4
 // The ids of the two boundaries inside of a subgraph: numbers in older front ends, texts in newer ones.
