@@ -1,7 +1,7 @@
 """What the languages of `locales/` lack: `python -m tools.locales` in `.venv` lists it.
 
-ComfyUI reads `locales/LANGUAGE/nodeDefs.json`: for each node its `display_name` and `description`, and the `name` of
-each input, by its id, and of each output, by its number. Tooltips are in English.
+ComfyUI reads `locales/LANGUAGE/nodeDefs.json`: for each node its `display_name` and `description`, and the `name` and
+`tooltip` of each input, by its id, and of each output, by its number. What a preset asks for beside it is in English.
 """
 
 from __future__ import annotations
@@ -25,15 +25,20 @@ Names = dict[str, str]
 
 
 def english(nodes: list[Any]) -> Names:
-    """The names of nodes, inputs and outputs in their schemas, and what the nodes do."""
+    """The names and tooltips of nodes, inputs and outputs in their schemas, and what the nodes do."""
     names: Names = {}
     for node in nodes:
         info = node.GET_NODE_INFO_V1()
         key = info["name"]
         names |= {f"{key}.{text}": info[text] for text in ("display_name", "description")}
-        inputs = [name for group, entries in info["input"].items() if group != "hidden" for name in entries]
-        names |= {f"{key}.inputs.{name}.name": name for name in inputs}
+        groups = (entries for group, entries in info["input"].items() if group != "hidden")
+        for name, (_type, *options) in (entry for entries in groups for entry in entries.items()):
+            names[f"{key}.inputs.{name}.name"] = name
+            if options and (tooltip := options[0].get("tooltip")):
+                names[f"{key}.inputs.{name}.tooltip"] = tooltip
         names |= {f"{key}.outputs.{number}.name": name for number, name in enumerate(info["output_name"])}
+        tooltips = enumerate(info["output_tooltips"] or ())
+        names |= {f"{key}.outputs.{number}.tooltip": tooltip for number, tooltip in tooltips if tooltip}
     return names
 
 
