@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.request
+from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 from tests.asynchronous import run_async
 from tools.locales import LANGUAGES, LOCALES, problems
+from tools.paths import ROOT
 from tools.server import ComfyServer
+
+PAGES = sorted((ROOT / "web" / "docs").glob("*.md"))
+WITH_PAGES = ("ja", "zh")
+# What a translation leaves as it is: numbers, code, and the targets of links and images.
+KEPT = r"\d+(?:\.\d+)?|`[^`\n]+`|\]\([^)]+\)"
+LINES = r"^(#+ |\||[-*] |\d+\. )"
 
 
 def test_every_language_has_every_name_and_nothing_stale(pack: ModuleType) -> None:
@@ -24,3 +35,14 @@ def test_comfyui_serves_the_names(server: ComfyServer) -> None:
     for language in LANGUAGES:
         ours = json.loads((LOCALES / language / "nodeDefs.json").read_text("utf-8"))
         assert served[language]["nodeDefs"].items() >= ours.items()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("language", WITH_PAGES)
+def test_a_translated_help_page_says_as_much(language: str, page: Path) -> None:
+    english = page.read_text("utf-8")
+    translated = (page.with_suffix("") / f"{language}.md").read_text("utf-8")
+    for pattern in (KEPT, LINES):
+        assert set(re.findall(pattern, translated, re.MULTILINE)) == set(re.findall(pattern, english, re.MULTILINE))
+    rows = [len(re.findall(LINES, text, re.MULTILINE)) for text in (english, translated)]
+    assert rows[0] == rows[1]
