@@ -205,14 +205,13 @@ def test_a_lost_connection_is_taken_up_again(live_blank: LiveCanvas) -> None:
 def test_a_session_that_the_server_has_freed_is_opened_again(live_blank: LiveCanvas) -> None:
     live_blank.colour("#ff0000")
     live_blank.paint(0.25, 0.5, hold=50)
-    gone = {"status": 410, "json": {"error": "This painting is not open any more: open it again."}}
-    answers = iter([gone])
+    gone = {"error": "This painting is not open any more: open it again."}
+    first = iter([True])
 
     def answer(route: Route) -> None:
         # Not `times=1`: a request that is sent while a route is taken away may never be answered.
-        first = next(answers, None)
-        if first:
-            route.fulfill(**first)
+        if next(first, False):
+            route.fulfill(status=410, json=gone)
         else:
             route.continue_()
 
