@@ -37,7 +37,7 @@ BEFORE = {
     "upsample": "spaniel",
     "paint": "mountain",
     "horse-to-zebra": "pony",
-    "class-mask": "pony",
+    "class-mask": "pony-photo",
 }
 """The input picture that a thumbnail shows in the corner of the result."""
 STAND_IN = {"classifier": "canvas", "target_class": "panda"}
