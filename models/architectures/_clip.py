@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
-from collections.abc import Mapping
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from ..network import ClassifierNetwork
-from ._entry import ArchitectureError, Triple
+from ._entry import Triple
 
 CLIP_MEAN: Triple = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD: Triple = (0.26862954, 0.26130258, 0.27577711)
@@ -70,28 +68,6 @@ def text_layer(features: int, classes: int) -> nn.Linear:
     return layer
 
 
-def whole_strides(images: Tensor, stride: int) -> Tensor:
-    """Images `[B, C, H, W]` with sides that are multiples of the stride, so that every pixel is seen."""
-    height, width = images.shape[2:]
-    size = (max(round(height / stride), 1) * stride, max(round(width / stride), 1) * stride)
-    if size == (height, width):
-        return images
-    return F.interpolate(images, size, mode="bicubic", align_corners=False)
-
-
 def layer_norm(x: Tensor, norm: nn.LayerNorm, dtype: torch.dtype) -> Tensor:
     """Apply a norm over the last dimension, computed in `dtype` whatever its weights are in."""
     return F.layer_norm(x.to(dtype), norm.normalized_shape, norm.weight.to(dtype), norm.bias.to(dtype), norm.eps)
-
-
-def read_integer(hyperparameters: Mapping[str, Any], key: str, low: int, high: int) -> int:
-    """A hyperparameter.
-
-    Raises:
-        ArchitectureError: it is missing or out of range.
-    """
-    value = hyperparameters.get(key)
-    # `true` in a header equals 1.
-    if type(value) is not int or not low <= value <= high:
-        raise ArchitectureError(f"{key} is {value!r}, not a number from {low} to {high}")
-    return value

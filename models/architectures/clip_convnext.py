@@ -2,58 +2,15 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from ..checkpointing import CheckpointedBlocks
-from ._clip import CLIP_MEAN, CLIP_STD, ClipTower, layer_norm, read_integer, text_layer, whole_strides
-from ._entry import Architecture, ArchitectureError
-
-EPSILON = 1e-6
-"""Of all norms, as in timm."""
-STRIDE = 32
-
-
-class ChannelNorm(nn.LayerNorm):
-    """A layer norm over the channels of `[B, C, H, W]`."""
-
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002 (torch's name)
-        return super().forward(input.movedim(1, -1)).movedim(-1, 1)
-
-
-class Block(nn.Module):
-    """ConvNeXt's block (Liu et al., arXiv 2201.03545), with timm's tensor names."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.conv_dw = nn.Conv2d(width, width, 7, padding=3, groups=width)
-        self.norm = nn.LayerNorm(width, EPSILON)
-        layers = {"fc1": nn.Linear(width, 4 * width), "act": nn.GELU(), "fc2": nn.Linear(4 * width, width)}
-        self.mlp = nn.Sequential(OrderedDict(layers))
-        self.gamma = nn.Parameter(torch.ones(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.mlp(self.norm(self.conv_dw(x).movedim(1, -1))) * self.gamma
-        result: Tensor = x + y.movedim(-1, 1)
-        return result
-
-
-class Stage(nn.Module):
-    """Blocks of one width, behind a convolution that halves the size; the first stage has no `channels` and none."""
-
-    def __init__(self, channels: int | None, width: int, depth: int) -> None:
-        super().__init__()
-        halving = [] if channels is None else [ChannelNorm(channels, EPSILON), nn.Conv2d(channels, width, 2, 2)]
-        self.downsample = nn.Sequential(*halving)
-        self.blocks = CheckpointedBlocks(*(Block(width) for _ in range(depth)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.blocks(self.downsample(x))
-        return result
+from ..network import whole_strides
+from ._clip import CLIP_MEAN, CLIP_STD, ClipTower, layer_norm, text_layer
+from ._entry import Architecture, ArchitectureError, read_integer, read_integers
+from .convnext import EPSILON, STRIDE, patch_stem, stages
 
 
 class Trunk(nn.Module):
@@ -61,9 +18,8 @@ class Trunk(nn.Module):
 
     def __init__(self, widths: tuple[int, ...], depths: tuple[int, ...]) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, widths[0], 4, 4), ChannelNorm(widths[0], EPSILON))
-        channels = (None, *widths[:-1])
-        self.stages = nn.Sequential(*map(Stage, channels, widths, depths))
+        self.stem = patch_stem(widths[0])
+        self.stages = stages(widths, depths)
         self.head = nn.ModuleDict({"norm": nn.LayerNorm(widths[-1], EPSILON)})
 
     def forward(self, x: Tensor) -> Tensor:
@@ -103,22 +59,15 @@ def build_clip_convnext(classes: int, hyperparameters: Mapping[str, Any]) -> Cli
 
     Args:
         classes: the number of texts; 0: none yet.
-        hyperparameters: `widths` and `depths` (lists of four numbers) and `embed_dim`.
+        hyperparameters: `widths` and `depths` of the stages, and `embed_dim`.
 
     Raises:
         ArchitectureError: a hyperparameter is missing or out of range.
     """
-    lists = []
-    for key, high in (("widths", 4096), ("depths", 128)):
-        values = hyperparameters.get(key)
-        if (
-            not isinstance(values, (list, tuple))
-            or len(values) != 4
-            or not all(type(value) is int and 1 <= value <= high for value in values)
-        ):
-            raise ArchitectureError(f"{key} is {values!r}, not a list of 4 numbers from 1 to {high}")
-        lists.append(tuple(values))
-    widths, depths = lists
+    widths = read_integers(hyperparameters, "widths", 1, 4096)
+    depths = read_integers(hyperparameters, "depths", 1, 128)
+    if len(widths) != len(depths):
+        raise ArchitectureError(f"{len(widths)} widths but {len(depths)} depths")
     return ClipConvNeXt(classes, widths, depths, read_integer(hyperparameters, "embed_dim", 1, 8192))
 
 

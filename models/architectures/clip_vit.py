@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..checkpointing import CheckpointedBlocks
-from ._clip import CLIP_MEAN, CLIP_STD, ClipTower, layer_norm, read_integer, text_layer, whole_strides
-from ._entry import Architecture, ArchitectureError
+from ..network import whole_strides
+from ._clip import CLIP_MEAN, CLIP_STD, ClipTower, layer_norm, text_layer
+from ._entry import Architecture, ArchitectureError, read_integer
 
 
 class QuickGELU(nn.Module):

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..checkpointing import CheckpointedBlocks
 from ..network import ClassifierNetwork, whole_strides
 from ..state_dict import Shapes
 from ._entry import NO_MEAN, NO_STD, Architecture, ArchitectureError, count_blocks, read_integers
@@ -44,17 +45,29 @@ class Block(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks of one width; all but the first stage halve the size before them."""
+    """Blocks of one width, which may halve the size before them."""
 
     def __init__(self, channels: int, width: int, depth: int, halve: bool) -> None:
         super().__init__()
         halved = [ChannelNorm(channels, EPSILON), nn.Conv2d(channels, width, 2, 2)] if halve else []
         self.downsample = nn.Sequential(*halved)
-        self.blocks = nn.Sequential(*(Block(width) for _ in range(depth)))
+        self.blocks = CheckpointedBlocks(*(Block(width) for _ in range(depth)))
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.blocks(self.downsample(x))
         return result
+
+
+def stages(widths: tuple[int, ...], depths: tuple[int, ...]) -> nn.Sequential:
+    """The stages of so many channels and so many blocks, in a row."""
+    channels = (widths[0], *widths[:-1])
+    numbered = enumerate(zip(channels, widths, depths, strict=True))
+    return nn.Sequential(*(Stage(before, width, depth, index > 0) for index, (before, width, depth) in numbered))
+
+
+def patch_stem(width: int) -> nn.Sequential:
+    """ConvNeXt's own stem: patches of 4 x 4 pixels."""
+    return nn.Sequential(nn.Conv2d(3, width, 4, 4), ChannelNorm(width, EPSILON))
 
 
 class ConvStem(nn.Module):
@@ -84,16 +97,8 @@ class ConvNeXt(ClassifierNetwork):
 
     def __init__(self, classes: int, widths: tuple[int, ...], depths: tuple[int, ...], stem: tuple[int, ...]) -> None:
         super().__init__()
-        patches = (nn.Conv2d(3, widths[0], 4, 4), ChannelNorm(widths[0], EPSILON))
-        self.stem = ConvStem(stem) if stem else nn.Sequential(*patches)
-        self.stages = nn.Sequential(
-            *(
-                Stage(channels, width, depth, index > 0)
-                for index, (channels, width, depth) in enumerate(
-                    zip((widths[0], *widths[:-1]), widths, depths, strict=True)
-                )
-            )
-        )
+        self.stem = ConvStem(stem) if stem else patch_stem(widths[0])
+        self.stages = stages(widths, depths)
         self.head = nn.ModuleDict({"norm": nn.LayerNorm(widths[-1], EPSILON), "fc": nn.Linear(widths[-1], classes)})
 
     def get_classifier(self) -> nn.Linear:
