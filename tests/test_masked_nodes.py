@@ -151,7 +151,7 @@ def test_the_presets_make_what_they_are_asked_for(pack: ModuleType, classifier: 
 def test_a_class_seed_filling_needs_seeds(pack: ModuleType, classifier: Any) -> None:
     from dataclasses import replace
 
-    bare = replace(classifier, model=classifier.model.with_seeds(None))
+    bare = replace(classifier, opened=classifier.model.with_seeds(None))
     preset = {"preset": "inpaint", "fill": "class seed"}
     with pytest.raises(ValueError, match=r"has no class seeds\. Choose another fill"):
         pack.RobustInpaint.execute(bare, noise(1, 40, 40, 3), torch.ones(1, 40, 40), "sea", preset, 0)

@@ -233,7 +233,7 @@ from robust_synthesis import nodes
 from robust_synthesis.nodes.comfy import folders
 folders.register_classifier_folder()
 loaded = nodes.RobustLoadClassifier.execute("canvas").result[0]
-image = torch.rand(4, 1024, 1024, 3, generator=torch.Generator().manual_seed(0))
+image = torch.rand(6, 1024, 1024, 3, generator=torch.Generator().manual_seed(0))
 mask = torch.zeros(1, 1024, 1024)
 mask[:, 300:700, 300:700] = 1
 reports = []
@@ -244,8 +244,8 @@ def fill(image):
     return result, len(reports)
 fill(image[:1])
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-# Each of the batch's tensors takes 48 MiB: enough for those that outlive a run, not for filling all holes at once.
-resource.setrlimit(resource.RLIMIT_AS, (used + 280 * 2**20, resource.RLIM_INFINITY))
+# Each of the batch's tensors takes 72 MiB: enough for those that outlive a run, not for filling all holes at once.
+resource.setrlimit(resource.RLIMIT_AS, (used + 440 * 2**20, resource.RLIM_INFINITY))
 halves, steps = fill(image)
 resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 whole, steps_at_once = fill(image)

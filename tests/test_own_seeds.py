@@ -91,7 +91,7 @@ def test_a_single_picture_is_every_seed(pack: ModuleType, classifier: Any) -> No
 def test_a_classifier_without_seeds_gets_its_first(pack: ModuleType, classifier: Any, folder: Path) -> None:
     from dataclasses import replace
 
-    bare = replace(classifier, model=classifier.model.with_seeds(None))
+    bare = replace(classifier, opened=classifier.model.with_seeds(None))
     fitted = fit(pack, bare, landscapes(5), "sea")
     assert draw(pack, fitted, "sea", 2).shape == (2, 24, 24, 3)
     with pytest.raises(ValueError, match=r"no class seeds for church\. Choose the method"):

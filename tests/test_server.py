@@ -28,7 +28,7 @@ from tools.client import (
 )
 from tools.server import ComfyServer
 
-PRESETS = ("generate", "translate", "repaint", "style", "sketch", "dual", "refine")
+PRESETS = ("generate", "translate", "repaint", "style", "sketch", "dual", "text", "refine")
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ def loaded(pack: ModuleType) -> Any:
 @pytest.fixture(scope="module")
 def bare(loaded: Any) -> Any:
     """A classifier without class seeds, as those on the Hub."""
-    return replace(loaded, model=RobustClassifier(loaded.model.network, loaded.model.card))
+    return replace(loaded, opened=RobustClassifier(loaded.model.network, loaded.model.card))
 
 
 def start(pack: ModuleType, classifier: Any, method: str = "automatic", **inputs: Any) -> Tensor:
