@@ -18,7 +18,7 @@ from .comfy.text_encoder import TextEncoder, embed_texts, encoder_in, encoder_of
 from .sockets import CATEGORY, RobustClassifierSocket
 
 if TYPE_CHECKING:
-    from comfy.sd import CLIP
+    from .comfy.text_encoder import CLIP
 
 EXAMPLE = "a lighthouse at night\na forest in autumn"
 

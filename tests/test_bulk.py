@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -255,7 +256,6 @@ def test_a_folder_with_other_files_or_another_run_is_refused(jobs: list[Job], tm
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")
 def test_a_ray_cluster_makes_the_same_pictures_though_a_worker_is_killed(classifier: str, tmp_path: Path) -> None:
     pytest.importorskip("ray", reason="Ray is not installed: pip install robust-synthesis[ray]")
-    psutil = pytest.importorskip("psutil")
     jobs = [Job(operation="generate", classifier=classifier, target_class="class_1", count=400, values={"steps": 6})]
     make(jobs, tmp_path / "whole")
     killed: list[int] = []

@@ -39,13 +39,18 @@ POINTS = 8
 ROUNDS = 3
 
 
-def main() -> None:
-    """Print a row for each picture, brush and size."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parse(description: str | None) -> argparse.Namespace:
+    """Read the command line: which pictures, brushes and sizes."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sides", type=int, nargs="+", default=SIDES, metavar="PIXELS")
     parser.add_argument("--brushes", choices=BRUSHES, nargs="+", default=["class"], metavar="BRUSH")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="PIXELS")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Print a row for each picture, brush and size."""
+    arguments = parse(__doc__)
     classifier = optimize_for_inference(load_classifier(bundled_classifiers()["canvas"]).to(DEVICE), DTYPE)
     table = Table(
         f"Strokes; torch {torch.__version__}, {DEVICE}, {torch.get_num_threads()} threads, {DTYPE}; milliseconds",

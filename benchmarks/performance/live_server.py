@@ -8,7 +8,6 @@ preview and its compression. Medians count.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import re
@@ -23,7 +22,7 @@ from typing import Any
 from tools.server import ComfyServer
 
 from ..table import Table
-from .live import BRUSHES, POINTS, SIDES, SIZES
+from .live import BRUSHES, POINTS, parse
 
 PREFIX = "/robust_synthesis/live"
 TICKS = 20
@@ -41,11 +40,7 @@ class _Reply:
 
 def main() -> None:
     """Print a row for each picture, brush and size."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sides", type=int, nargs="+", default=SIDES, metavar="PIXELS")
-    parser.add_argument("--brushes", choices=BRUSHES, nargs="+", default=["class"], metavar="BRUSH")
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="PIXELS")
-    arguments = parser.parse_args()
+    arguments = parse(__doc__)
     columns = {"first picture": ".0f", "server": ".0f", "round trip": ".0f", "beside": ".1f", "steps": ".0f"}
     columns |= {"pictures a second": ".1f", "kB": ".0f", "at the end": ".0f"}
     table = Table("Strokes through a server; milliseconds", columns)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import cast
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import efficientnet
 
-from ..network import PooledActivationNetwork
+from ._conv_norm_activation import ConvNormActivationNetwork
 from ._entry import Architecture
 
 STAGES = 7
@@ -32,26 +31,12 @@ RENAMES = {
 """timm's names -> torchvision's."""
 
 
-class EfficientNet(PooledActivationNetwork, efficientnet.EfficientNet):  # type: ignore[misc]
+class EfficientNet(ConvNormActivationNetwork, efficientnet.EfficientNet):  # type: ignore[misc]
     """torchvision's EfficientNet (Tan and Le, arXiv 1905.11946)."""
-
-    features: nn.Sequential
-    classifier: nn.Sequential
 
     def __init__(self, width: float, depth: float, num_classes: int) -> None:
         settings, last = efficientnet._efficientnet_conf("efficientnet_b0", width_mult=width, depth_mult=depth)
         super().__init__(settings, 0.2, num_classes=num_classes, last_channel=last)
-
-    def get_classifier(self) -> nn.Linear:
-        return self.classifier[-1]  # type: ignore[return-value]
-
-    def forward_preactivation(self, x: Tensor) -> Tensor:
-        *blocks, last = self.features
-        convolution, norm, _ = cast(nn.Sequential, last)
-        for block in blocks:
-            x = block(x)
-        result: Tensor = norm(convolution(x))
-        return result
 
     def last_activation(self, x: Tensor) -> Tensor:
         return F.silu(x)

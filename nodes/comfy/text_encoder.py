@@ -14,7 +14,7 @@ from ...models.clip import LAST_NORM, PROJECTION, SCALE
 from .status import Progress
 
 if TYPE_CHECKING:
-    from comfy.sd import CLIP
+    from comfy.sd import CLIP as CLIP
 
 TEXTS_AT_ONCE = 32
 VOCABULARY = 49408
