@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class Cluster:
             import ray
             from ray.data import ActorPoolStrategy
         except ImportError as error:
-            raise JobError("--ray needs Ray: pip install robust-synthesis[ray].") from error
+            raise JobError("--ray needs Ray: pip install 'ray[data]'.") from error
         if not batches:
             return
         try:
@@ -45,13 +46,16 @@ class Cluster:
             raise JobError(f"There is no Ray cluster at '{self.address}': {error}") from error
         resources = ray.cluster_resources()
         gpus = int(resources.get("GPU", 0)) if device != "cpu" else 0
-        workers = self.workers or gpus or len(ray.nodes())
-        share = {"num_gpus": gpus / workers} if gpus else {"num_cpus": max(1, int(resources["CPU"]) // workers)}
+        workers = self.workers or gpus or sum(node["Alive"] for node in ray.nodes())
+        # Of more than one GPU a worker would use the first.
+        share = (
+            {"num_gpus": min(1.0, gpus / workers)} if gpus else {"num_cpus": max(1, int(resources["CPU"]) // workers)}
+        )
         rows = [{"batch": pickle.dumps(batch)} for batch in batches]
         blocks = min(len(rows), BLOCKS_OF_A_WORKER * workers)
         dataset = ray.data.from_items(rows, override_num_blocks=blocks).map(
             _Worker,
-            fn_constructor_args=(root.resolve(), device),
+            fn_constructor_args=(Path.cwd(), root.resolve(), device),
             compute=ActorPoolStrategy(size=workers),
             **share,
         )
@@ -62,7 +66,9 @@ class Cluster:
 class _Worker:
     """A process of the cluster, with its classifiers loaded."""
 
-    def __init__(self, root: Path, device: str) -> None:
+    def __init__(self, folder: Path, root: Path, device: str) -> None:
+        # The paths of jobs may be relative.
+        os.chdir(folder)
         self.root, self.device = root, device or fastest_device()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ..synthesis import find_files
+from ..synthesis.seeds import SEED_COUNT
 
 Operation = Literal["generate", "translate", "upsample", "inpaint"]
 OPERATIONS: tuple[Operation, ...] = get_args(Operation)
-SEED_COUNT = 2**64
 LARGEST_SIDE = 16384
 _TYPES: Mapping[str, type] = {"int": int, "Mapping[str, Any]": dict}
 
@@ -70,10 +70,6 @@ class Job:
         if not all(side == 0 or 16 <= side <= LARGEST_SIDE for side in (self.width, self.height)):
             raise JobError(f"{self.width} x {self.height} pixels: each side is from 16 to {LARGEST_SIDE}, or 0.")
 
-    def values_given(self) -> dict[str, Any]:
-        """All fields by name."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Picture:
@@ -104,12 +100,14 @@ def expand(jobs: Iterable[Job]) -> list[Picture]:
         for file, picture, mask in _sources(job):
             for index in range(job.count):
                 number = len(found)
-                folder, stem = (_slug(job.target_class), "") if not file else ("", file)
-                name = f"{folder}/{number:07}.png" if folder else f"{stem}.png"
-                if not folder and (job.count > 1 or name in taken):
-                    name = f"{stem}-{number:07}.png"
-                taken.add(name)
-                found.append(Picture(number, name, job, job.seed + index, picture, mask))
+                stem = file or f"{_slug(job.target_class)}/{number:07}"
+                if file and job.count > 1:
+                    stem += f"-{number:07}"
+                # Some file systems take A.png and a.png for one file.
+                while stem.casefold() in taken:
+                    stem += f"-{number:07}"
+                taken.add(stem.casefold())
+                found.append(Picture(number, f"{stem}.png", job, job.seed + index, picture, mask))
     if not found:
         raise JobError("There are no jobs.")
     return found

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..models import (
     RobustClassifier,
     bundled_classifiers,
-    native_bfloat16,
+    fast_precision,
     open_classifier,
     optimize_for_inference,
 )
@@ -28,10 +28,9 @@ from ..synthesis import (
     OperationSettings,
     TranslateSettings,
     UpsampleSettings,
-    class_seeds,
+    generate,
     inpaint,
     parse_class_expression,
-    photo_noise,
     preset,
     presets,
     translate,
@@ -69,8 +68,9 @@ def load(name: str, device: str) -> Loaded:
     if not path.is_file():
         raise JobError(f"There is no classifier '{name}': give the path of a file, or {', '.join(bundled)}.")
     opened = open_classifier(path)
-    fast = native_bfloat16() if device == "cpu" else device.startswith("cuda") and torch.cuda.is_bf16_supported()
-    model = optimize_for_inference(opened.classifier, torch.bfloat16 if fast else torch.float32).to(device)
+    if not opened.classifier.card.labels:
+        raise JobError(f"'{name}' is the image tower of a CLIP and has no classes.")
+    model = optimize_for_inference(opened.classifier, fast_precision(torch.device(device))).to(device)
     return Loaded(model, hashlib.sha256(opened.source.read_bytes()).hexdigest())
 
 
@@ -167,7 +167,7 @@ def make(sources: Sequence[Source], device: str) -> Iterator[tuple[Picture, Tens
     alike: dict[object, list[Source]] = {}
     for source in sources:
         # The view of an inpainting follows its mask.
-        key = source.picture.number if source.mask is not None else source.image is not None and source.image.shape
+        key = source.picture.mask or (source.image is not None and source.image.shape)
         alike.setdefault(key, []).append(source)
     for group in alike.values():
         yield from zip([source.picture for source in group], _made(recipe, model, group), strict=True)
@@ -203,7 +203,7 @@ def _made(recipe: Recipe, model: RobustClassifier, sources: Sequence[Source]) ->
     if recipe.operation == "generate":
         assert mix, "a generated picture has a class"
         height, width = (side or model.input_size for side in recipe.size)
-        return translate(model, _start(model, mix, height, width, random_seeds).to(device), mix, settings, random_seeds)
+        return generate(model, mix, random_seeds, settings, (height, width))
     images = torch.stack([source.image for source in sources if source.image is not None]).to(device)
     if recipe.operation == "translate":
         return translate(model, images, mix, settings, random_seeds)
@@ -211,11 +211,3 @@ def _made(recipe: Recipe, model: RobustClassifier, sources: Sequence[Source]) ->
         return upsample(model, images, recipe.factor, mix, settings)
     masks = torch.stack([source.mask for source in sources if source.mask is not None]).to(device)
     return inpaint(model, images, masks, mix, settings, random_seeds)
-
-
-def _start(model: RobustClassifier, mix: Mix, height: int, width: int, random_seeds: Sequence[int]) -> Tensor:
-    """Class seeds where the classifier has them for the class, as the nodes do it."""
-    wanted = {index for index, weight in mix.weights if weight > 0}
-    if model.seeds is not None and wanted <= set(model.seeds.classes):
-        return class_seeds(model.seeds, mix, height, width, random_seeds)
-    return photo_noise(height, width, random_seeds)

@@ -6,6 +6,7 @@ whenever a run ends: of a picture that was written and not yet listed only the l
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterable, Sequence
@@ -69,7 +70,7 @@ class Output:
 
     def __exit__(self, *_: object) -> None:
         self._remove_unfinished()
-        if self._shards and len(self.done) == len(self.pictures):
+        if self._shards and not self._shards.waiting:
             shutil.rmtree(self.root, ignore_errors=True)
         self._lock.release()
 
@@ -87,12 +88,16 @@ class Output:
     def _find_done(self) -> None:
         path = self.folder / MANIFEST
         if not path.exists():
-            if any(entry.name != LOCK for entry in self.folder.iterdir()):
+            holds_others = any(entry.name != LOCK for entry in self.folder.iterdir())
+            if holds_others and not any(self._recovered(picture) for picture in self.pictures):
                 raise JobError(f"'{self.folder}' holds other files. Choose a new folder, or an empty one.")
             path.touch()
         self._remove_unfinished()
         listed = _read(path)
         kept = {record["number"]: record for record in listed if self._is_there(record)}
+        if any(("shard" in record) != bool(self._shards) for record in kept.values()):
+            begun = "without" if self._shards else "with"
+            raise JobError(f"'{self.folder}' was begun {begun} --shards. Go on like that, or choose a new folder.")
         found: list[Record] = []
         for picture in self.pictures:
             record = kept.get(picture.number) or self._recovered(picture)
@@ -106,7 +111,7 @@ class Output:
         lines = self._shards.packed(found) if self._shards else found
         text = "".join(map(_line, lines))
         # Else what is left of a line would be the beginning of the next one.
-        if text != path.read_text("utf-8"):
+        if text.encode() != path.read_bytes():
             write_whole(self.folder, MANIFEST, text.encode())
         self.done = {record["number"] for record in found}
 
@@ -135,7 +140,9 @@ def _line(record: Record) -> str:
 
 
 def _read(path: Path) -> list[Record]:
-    """The records of a manifest; what a killed run left of its last line is none."""
-    lines = path.read_text("utf-8").split("\n")
-    # What follows the last line break is empty, or what a killed run left of a line.
-    return [json.loads(line) for line in lines[:-1]]
+    """The records of a manifest, but for lines that a killed run or a power cut has left broken."""
+    records: list[Record] = []
+    for line in path.read_text("utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            records.append(json.loads(line))
+    return records

@@ -8,6 +8,7 @@ import json
 import os
 import uuid
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,12 @@ PARTIAL = ".partial"
 
 def job_of(picture: Picture, classifier_sha256: str) -> Record:
     """What decides a picture; two that agree in it are the same picture."""
-    given: Record = {name: value for name, value in picture.job.values_given().items() if value}
+    given: Record = {name: value for name, value in asdict(picture.job).items() if value}
     given |= {"number": picture.number, "file": picture.name, "seed": picture.seed}
     given |= {"picture": picture.picture, "mask": picture.mask, "classifier_sha256": classifier_sha256}
     if picture.job.operation != "upsample":
-        del given["factor"]
-    del given["count"]
+        given.pop("factor", None)
+    given.pop("count")
     return {name: value for name, value in given.items() if value != ""}
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections import Counter
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 
 from .picture_record import Record, write_whole
@@ -15,24 +17,25 @@ LOOSE = ".loose"
 
 
 class Shards:
-    """The shards of a folder: the first `size` pictures, the next, and so on."""
+    """The shards of a folder: the first `size` pictures, the next, and so on.
+
+    A file is named after its first picture and its last. Where jobs were added, the last shard of an earlier run stays,
+    and what it lacks has a file of its own.
+    """
 
     def __init__(self, folder: Path, size: int, count: int) -> None:
         self.folder, self.size, self.count = folder, size, count
-        self._waiting: dict[int, dict[int, Record]] = {}
-        self._read: dict[str, dict[int, Record]] = {}
-
-    def name(self, number: int) -> str:
-        """The file of the shard that a picture belongs to; it names its first picture and its last."""
-        first = number - number % self.size
-        return f"{first:09}-{min(first + self.size, self.count) - 1:09}.tar"
+        self.waiting: dict[int, dict[int, Record]] = {}
+        """Pictures that are in no file yet, by shard and number."""
+        self._packed: Counter[int] = Counter()
 
     def record(self, number: int) -> Record | None:
-        """What a shard tells of a picture; None if there is no such shard."""
-        name = self.name(number)
-        if name not in self._read:
-            self._read[name] = _records(self.folder / name)
-        return self._read[name].get(number)
+        """What the files tell of a picture; None if it is in none."""
+        return self._in_files.get(number)
+
+    @cached_property
+    def _in_files(self) -> dict[int, Record]:
+        return {number: record for path in sorted(self.folder.glob("*.tar")) for number, record in _records(path)}
 
     def packed(self, records: Iterable[Record]) -> list[Record]:
         """Take note of pictures, and pack what is complete.
@@ -42,20 +45,23 @@ class Shards:
         """
         listed: list[Record] = []
         for record in records:
+            shard = record["number"] // self.size
             if "shard" in record:
+                self._packed[shard] += 1
                 listed.append(record)
-                continue
-            number = record["number"]
-            shard = self._waiting.setdefault(number // self.size, {})
-            shard[number] = record
-            name = self.name(number)
-            first = number - number % self.size
-            if len(shard) == min(self.size, self.count - first):
-                complete = [{**shard[index], "shard": name} for index in sorted(shard)]
-                self._pack(name, complete)
-                listed += complete
-                del self._waiting[number // self.size]
+            else:
+                self.waiting.setdefault(shard, {})[record["number"]] = record
+        for shard in [shard for shard in self.waiting if self._is_complete(shard)]:
+            pictures = self.waiting.pop(shard)
+            name = f"{min(pictures):09}-{max(pictures):09}.tar"
+            complete = [{**pictures[number], "shard": name} for number in sorted(pictures)]
+            self._pack(name, complete)
+            self._packed[shard] += len(complete)
+            listed += complete
         return listed
+
+    def _is_complete(self, shard: int) -> bool:
+        return len(self.waiting[shard]) + self._packed[shard] == min(self.size, self.count - shard * self.size)
 
     def _pack(self, name: str, records: list[Record]) -> None:
         loose = self.folder / LOOSE
@@ -73,10 +79,8 @@ class Shards:
             (loose / record["file"]).unlink(missing_ok=True)
 
 
-def _records(path: Path) -> dict[int, Record]:
-    if not path.is_file():
-        return {}
+def _records(path: Path) -> list[tuple[int, Record]]:
     with tarfile.open(path) as tar:
         members = (tar.extractfile(member) for member in tar if member.name.endswith(".json"))
         records: list[Record] = [json.loads(member.read()) for member in members if member]
-    return {record["number"]: record for record in records}
+    return [(record["number"], record) for record in records]

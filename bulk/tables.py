@@ -11,7 +11,7 @@ from typing import Any
 
 from .jobs import Job, JobError
 
-INTEGERS = frozenset({"seed", "count", "width", "height", "factor"})
+INTEGERS = frozenset(column.name for column in fields(Job) if column.type == "int")
 OBJECTS = frozenset({"values"})
 
 
@@ -83,13 +83,17 @@ def _parquet(path: Path) -> Iterator[Mapping[str, Any]]:
         import pyarrow
         from pyarrow import parquet
     except ImportError as error:
-        raise JobError("Parquet needs pyarrow: pip install robust-synthesis[parquet].") from error
+        raise JobError("Parquet needs pyarrow: pip install pyarrow.") from error
     try:
         rows: list[dict[str, Any]] = parquet.read_table(path).to_pylist()
     except pyarrow.ArrowInvalid as error:
         raise JobError(f"'{path.name}' cannot be read: {error}") from error
     for row in rows:
-        yield {
-            name: _typed(name, value) if name in OBJECTS and isinstance(value, str) else value
-            for name, value in row.items()
-        }
+        yield {name: _object(name, value) if name in OBJECTS else value for name, value in row.items()}
+
+
+def _object(name: str, value: Any) -> Any:
+    if isinstance(value, dict):
+        # A struct has the keys of all rows.
+        return {key: part for key, part in value.items() if part is not None}
+    return _typed(name, value)

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ..synthesis.picture_folder import PICTURE_ERRORS
-from .jobs import JobError, Picture
+from .jobs import Picture
 from .making import Batch, Source, load, make, read_source
 from .picture_record import Record, is_of, job_of, read, save
 
@@ -49,6 +49,6 @@ def work(batch: Batch, root: Path, device: str) -> Worked:
 def _readable(picture: Picture, failures: list[str]) -> Source | None:
     try:
         return read_source(picture)
-    except (JobError, *PICTURE_ERRORS) as error:
+    except PICTURE_ERRORS as error:
         failures.append(f"{picture.picture}: {error}")
         return None

@@ -40,6 +40,16 @@ def native_bfloat16() -> bool:
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
+def fast_precision(device: torch.device) -> torch.dtype:
+    """bfloat16 if the device computes it natively, else float32."""
+    if device.type == "cuda":
+        # torch.cuda.is_bf16_supported() includes emulation, which is slow.
+        native = torch.version.hip is not None or torch.cuda.get_device_capability(device)[0] >= 8
+    else:
+        native = device.type == "cpu" and native_bfloat16()
+    return torch.bfloat16 if native else torch.float32
+
+
 def fold_batch_norms(network: nn.Module) -> None:
     """Fold, in place, each batch norm behind a convolution into the convolution's weights."""
     # Submodules are registered in the order in which they are applied (see ClassifierNetwork), so that a batch norm

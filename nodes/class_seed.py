@@ -9,9 +9,10 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..models import RobustClassifier
-from ..synthesis import Mix, class_seeds, parse_class_expression, photo_noise
+from ..synthesis import Mix, automatic_start, class_seeds, parse_class_expression, photo_noise
 from ..synthesis.ascent import Callback
 from ..synthesis.seeds import best_of as best
+from ..synthesis.seeds import has_seeds
 from ..synthesis.tasks.classify import class_cross_entropy
 from .comfy.classifiers import LoadedClassifier
 from .comfy.execution import run_batch, to_intermediate
@@ -123,19 +124,21 @@ def _drawing(
         ValueError: class seeds are asked for, and the classifier has none for the class.
     """
     seeds = model.seeds
-    if mix is not None and method != NATURAL_NOISE:
+    if mix is None or method == NATURAL_NOISE:
+        return lambda random_seeds: photo_noise(height, width, random_seeds)
+    if method == CLASS_GAUSSIAN:
         wanted = [index for index, weight in mix.weights if weight > 0]
-        if seeds is not None and set(wanted) <= set(seeds.classes) and (wanted or method == CLASS_GAUSSIAN):
-            return lambda random_seeds: class_seeds(seeds, mix, height, width, random_seeds)
-        if method == CLASS_GAUSSIAN:
-            missing = [model.labels[index] for index in wanted if seeds is None or index not in seeds.classes]
+        missing = [model.labels[index] for index in wanted if seeds is None or index not in seeds.classes]
+        if seeds is None or missing:
             raise ValueError(
                 f"The classifier '{model.card.title}' has no class seeds{' for ' if missing else ''}"
                 f"{', '.join(missing)}. Choose the method '{AUTOMATIC}' or '{NATURAL_NOISE}', or give it seeds with "
                 "Fit Class Seeds."
             )
+        return lambda random_seeds: class_seeds(seeds, mix, height, width, random_seeds)
+    if not has_seeds(seeds, mix):
         show_status("The classifier has no seeds for this class: starting from natural noise.")
-    return lambda random_seeds: photo_noise(height, width, random_seeds)
+    return lambda random_seeds: automatic_start(seeds, mix, height, width, random_seeds)
 
 
 def _side_input(name: str, tooltip: str) -> io.Input:

@@ -30,6 +30,7 @@ from .presets import Preset as Preset
 from .presets import preset as preset
 from .presets import presets as presets
 from .presets import read_presets as read_presets
+from .seeds import automatic_start as automatic_start
 from .seeds import best_of as best_of
 from .seeds import class_seeds as class_seeds
 from .seeds import fit_seeds as fit_seeds

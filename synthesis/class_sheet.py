@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PIL import Image, ImageOps
-from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 
 from ..models import RobustClassifier
@@ -13,9 +12,7 @@ from ..models.thumbnails import COLUMNS, SIDE
 from .ascent import Callback
 from .figures import image_grid
 from .mix import Mix
-from .presets import preset
-from .seeds import class_seeds, photo_noise
-from .tasks.translate import TranslateSettings, translate
+from .tasks.generate import generate
 
 RANDOM_SEED = 100
 
@@ -34,24 +31,14 @@ def class_picture(classifier: RobustClassifier, index: int, callback: Callback |
     """A small generated picture of a class, `SIDE` pixels wide and high.
 
     Args:
-        classifier: on any device. A class without seeds starts from noise with the statistics of photographs.
+        classifier: on any device.
         index: of the class.
         callback: see `ascent.Callback`.
     """
-    mix = Mix.single(index)
-    start = _start(classifier, mix).to(classifier.mean.device)
-    settings = preset(TranslateSettings, "generate").settings
-    (made,) = translate(classifier, start, mix, settings, [RANDOM_SEED], callback=callback)
+    (made,) = generate(classifier, Mix.single(index), [RANDOM_SEED], callback=callback)
     return ImageOps.fit(to_pil_image(made.cpu()), (SIDE, SIDE), Image.Resampling.LANCZOS)
 
 
 def joined(pictures: Sequence[Image.Image]) -> Image.Image:
     """The sheet of the pictures of all classes."""
     return image_grid([pictures[start : start + COLUMNS] for start in range(0, len(pictures), COLUMNS)], gap=0)
-
-
-def _start(classifier: RobustClassifier, mix: Mix) -> Tensor:
-    side, seeds = classifier.input_size, classifier.seeds
-    if seeds is None or mix.weights[0][0] not in seeds.classes:
-        return photo_noise(side, side, [RANDOM_SEED])
-    return class_seeds(seeds, mix, side, side, [RANDOM_SEED])

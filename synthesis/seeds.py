@@ -65,6 +65,21 @@ def class_seeds(seeds: ClassSeeds, mix: Mix, height: int, width: int, random_see
     return enlarged.clamp(0, 1)
 
 
+def has_seeds(seeds: ClassSeeds | None, mix: Mix | None) -> bool:
+    """Whether there are seeds for every class that attracts, and one that does."""
+    wanted = {index for index, weight in mix.weights if weight > 0} if mix else set()
+    return seeds is not None and bool(wanted) and wanted <= set(seeds.classes)
+
+
+def automatic_start(
+    seeds: ClassSeeds | None, mix: Mix | None, height: int, width: int, random_seeds: Sequence[int]
+) -> Tensor:
+    """`class_seeds` where there are any for the mix, else `photo_noise`; with their arguments and results."""
+    if seeds is not None and mix is not None and has_seeds(seeds, mix):
+        return class_seeds(seeds, mix, height, width, random_seeds)
+    return photo_noise(height, width, random_seeds)
+
+
 def seed_size(seeds: ClassSeeds | None, input_size: int) -> tuple[int, int]:
     """Height and width of the seeds of a classifier, or of those it would get if it has none."""
     side = input_size // GRAIN

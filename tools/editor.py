@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from .errors import ToolError
+from .server import ComfyServer
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -54,6 +57,15 @@ def open_editor(page: Page, url: str, *, vue_nodes: bool = False) -> None:
     # What it loads last takes the focus from a field that was clicked before.
     page.wait_for_load_state("networkidle")
     page.evaluate("() => new Promise((done) => requestIdleCallback(done))")
+
+
+@contextlib.contextmanager
+def editor_of_a_server(log: Path) -> Iterator[tuple[Page, str]]:
+    """The editor of a new server with the pack in it, and the server's address."""
+    with tempfile.TemporaryDirectory() as base, ComfyServer.start(Path(base), log) as server, chromium() as browser:
+        page = browser.new_page()
+        open_editor(page, server.url)
+        yield page, server.url
 
 
 def complaints_of(page: Page, url: str) -> list[str]:

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 import uuid
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Page
 
-from .editor import chromium, open_editor, saved_graph
+from .editor import editor_of_a_server, saved_graph
 from .paths import LOGS, ROOT
-from .server import ComfyServer
 
 SUBGRAPHS = ROOT / "subgraphs"
 CATEGORY = "Robust Synthesis"
@@ -156,13 +153,7 @@ def make(page: Page, name: str) -> None:
 
 def main() -> None:
     SUBGRAPHS.mkdir(exist_ok=True)
-    with (
-        tempfile.TemporaryDirectory() as base,
-        ComfyServer.start(Path(base), LOGS / "update_subgraphs.log") as server,
-        chromium() as browser,
-    ):
-        page = browser.new_page()
-        open_editor(page, server.url)
+    with editor_of_a_server(LOGS / "update_subgraphs.log") as (page, _):
         for name in BLUEPRINTS:
             make(page, name)
             print(SUBGRAPHS / f"{name}.json", flush=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,9 @@ from playwright.sync_api import Page
 from robust_synthesis.synthesis.figures import DARK, image_grid
 
 from .client import ComfyClient, Prompt
-from .editor import chromium, load_graph, open_editor, saved_graph
+from .editor import editor_of_a_server, load_graph, saved_graph
 from .live_session import filmstrip
 from .paths import LOGS, ROOT
-from .server import ComfyServer
 from .workflow import convert, read
 
 WORKFLOWS = ROOT / "workflows"
@@ -40,7 +38,14 @@ BEFORE = {
     "class-mask": "pony-photo",
 }
 """The input picture that a thumbnail shows in the corner of the result."""
-STAND_IN = {"classifier": "canvas", "target_class": "panda"}
+STAND_IN: dict[str, str | int] = {
+    "classifier": "canvas",
+    "target_class": "panda",
+    "preset": "generate",
+    "method": "automatic",
+    "width": 96,
+    "height": 96,
+}
 """What the thumbnail of an example that needs a download is made with."""
 MADE_OF_TEXT = ("RobustTextClasses",)
 SIDE, GUTTER, FOOTER = 512, 4, 90
@@ -84,7 +89,9 @@ def thumbnail(name: str, graph: dict[str, Any], client: ComfyClient) -> Image.Im
     if downloads:
         prompt = _without_texts(prompt)
     for node in prompt.values() if downloads else []:
-        node["inputs"] |= {name: value for name, value in STAND_IN.items() if isinstance(node["inputs"].get(name), str)}
+        # Not what is wired.
+        own = {name: value for name, value in STAND_IN.items() if type(node["inputs"].get(name)) is type(value)}
+        node["inputs"] |= own
     files = client.run(prompt).images()
     # Further ones repeat themselves.
     pictures = [Image.open(io.BytesIO(client.view(file))) for file in files[: 1 if before else 4]]
@@ -120,16 +127,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Save the example workflows again and remake their thumbnails.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="as `generate`; all if there is none")
     names = parser.parse_args().names or [path.stem for path in sorted(WORKFLOWS.glob("*.json"))]
-    with (
-        tempfile.TemporaryDirectory() as base,
-        ComfyServer.start(Path(base), LOGS / "update_workflows.log") as server,
-        chromium() as browser,
-    ):
-        page = browser.new_page()
-        open_editor(page, server.url)
+    with editor_of_a_server(LOGS / "update_workflows.log") as (page, url):
         for name in names:
             graph = save(page, WORKFLOWS / f"{name}.json")
-            made = thumbnail(name, graph, ComfyClient(server.url))
+            made = thumbnail(name, graph, ComfyClient(url))
             made.save(WORKFLOWS / f"{name}.jpg", quality=85, optimize=True)
             print(WORKFLOWS / f"{name}.json", flush=True)
 

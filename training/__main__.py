@@ -55,8 +55,8 @@ def main() -> int:
         with contextlib.redirect_stdout(sys.stdout if distributed.rank() == 0 else None):
             _train(arguments, recipe, device, stop)
     except (ValueError, RunError, OSError) as error:
-        if speaks:
-            print(f"\n{error}", file=sys.stderr)
+        # It may be the matter of one process alone, as a GPU that is not there.
+        print(f"\n{error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         if speaks:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..models import ClassifierCard, ClassSeeds, RobustClassifier, native_bfloat16, optimize_for_inference
+from ..models import ClassifierCard, ClassSeeds, RobustClassifier, fast_precision, optimize_for_inference
 from ..models.network import ClassifierNetwork
 from . import distributed
 
@@ -78,7 +78,7 @@ class Trainer(ABC):
             nesterov=True,
         )
         self.scheduler = self._scheduler(0)
-        self.precision = training_precision(device)
+        self.precision = fast_precision(device)
         self.step = 0
 
     @abstractmethod
@@ -169,16 +169,6 @@ def flat(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
 def part(tensors: Mapping[str, Tensor], key: str) -> dict[str, Tensor]:
     """One part of what `flat` gave."""
     return {name.removeprefix(f"{key}."): tensor for name, tensor in tensors.items() if name.startswith(f"{key}.")}
-
-
-def training_precision(device: torch.device) -> torch.dtype:
-    """bfloat16 if the device computes it natively, else float32."""
-    if device.type == "cuda":
-        # torch.cuda.is_bf16_supported() includes emulation, which is slow.
-        native = torch.version.hip is not None or torch.cuda.get_device_capability(device)[0] >= 8
-    else:
-        native = device.type == "cpu" and native_bfloat16()
-    return torch.bfloat16 if native else torch.float32
 
 
 Tensors = tuple[Tensor, ...] | list[Tensor]

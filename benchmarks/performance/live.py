@@ -18,8 +18,8 @@ from torch import Tensor
 from robust_synthesis.models import (
     RobustClassifier,
     bundled_classifiers,
+    fast_precision,
     load_classifier,
-    native_bfloat16,
     optimize_for_inference,
 )
 from robust_synthesis.synthesis import natural_noise
@@ -29,7 +29,7 @@ from ..table import Table
 from .processes import seconds
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-DTYPE = torch.bfloat16 if DEVICE == "cuda" or native_bfloat16() else torch.float32
+DTYPE = fast_precision(torch.device(DEVICE))
 SIDES = (512, 1024, 2048, 4096)
 BRUSHES = {"class": "church", "feature": "282", "colour": "", "grow": "", "restore": ""}
 SIZES = (32, 128, 512)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from robust_synthesis.models import bundled_classifiers, load_classifier, native_bfloat16, optimize_for_inference
+from robust_synthesis.models import bundled_classifiers, fast_precision, load_classifier, optimize_for_inference
 from robust_synthesis.synthesis import (
     InpaintSettings,
     Mix,
@@ -46,7 +46,7 @@ def measure(operation: str, height: int, width: int) -> tuple[float, float]:
 
 def _operation(name: str) -> Callable[[int, int], Tensor]:
     path = bundled_classifiers()["canvas"]
-    canvas = optimize_for_inference(load_classifier(path), torch.bfloat16 if native_bfloat16() else torch.float32)
+    canvas = optimize_for_inference(load_classifier(path), fast_precision(torch.device("cpu")))
     features = FEATURE.vector(canvas.feature_count)
     change = preset(TranslateSettings, "translate").settings
     fill, brush = preset(InpaintSettings, "inpaint").settings, preset(PaintSettings, "paint").settings

@@ -26,8 +26,8 @@ from robust_synthesis.models import (
     ClassifierCard,
     RobustClassifier,
     bundled_classifiers,
+    fast_precision,
     load_classifier,
-    native_bfloat16,
     optimize_for_inference,
 )
 from robust_synthesis.models.architectures import build_network
@@ -46,7 +46,7 @@ from ..table import Table
 from .processes import added_memory, in_new_process, seconds
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-DTYPE = torch.bfloat16 if DEVICE == "cuda" or native_bfloat16() else torch.float32
+DTYPE = fast_precision(torch.device(DEVICE))
 STEPS = {
     "resnet50": {1: (5, 20), 4: (2, 8), 16: (1, 3)},
     "canvas": {1: (20, 100), 4: (10, 50), 16: (5, 25)},

@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ...models import RobustClassifier
-from ...synthesis import class_seeds, parse_class_expression, photo_noise
+from ...synthesis import automatic_start, parse_class_expression
 from ...synthesis.live.files import LARGEST_SIDE
 from ..live_requests import SMALLEST_SIDE, Base, BlankBase, FileBase, SeedBase
 from ..tensors import images_from_comfy
@@ -69,10 +69,5 @@ def _load_image(base: FileBase) -> Tensor:
 
 def _seed(base: SeedBase, classifier: RobustClassifier) -> Tensor:
     """As Class-Conditional Seed's method automatic."""
-    seeds = classifier.seeds
-    if base.what.strip():
-        mix = parse_class_expression(base.what, classifier.card.labels)
-        wanted = {index for index, weight in mix.weights if weight > 0}
-        if seeds is not None and wanted and wanted <= set(seeds.classes):
-            return class_seeds(seeds, mix, base.height, base.width, [base.seed])
-    return photo_noise(base.height, base.width, [base.seed])
+    mix = parse_class_expression(base.what, classifier.card.labels) if base.what.strip() else None
+    return automatic_start(classifier.seeds, mix, base.height, base.width, [base.seed])

@@ -1,4 +1,4 @@
-"""Generate images of a class: a seed from the class's Gaussian, then an ascent."""
+"""Generate images of a class: a seed from the class's Gaussian, or noise, then an ascent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...models import RobustClassifier
 from ..ascent import Callback
 from ..mix import Mix
 from ..presets import preset
-from ..seeds import class_seeds
+from ..seeds import automatic_start
 from .translate import TranslateSettings, translate
 
 
@@ -25,7 +25,8 @@ def generate(
     """Generate one image for each random seed (arXiv 1906.09453, section 3.1).
 
     Args:
-        classifier: with class seeds (see `seeds.fit_seeds`), on any device.
+        classifier: on any device. Without class seeds (see `seeds.fit_seeds`) for the classes it starts from noise with
+            the statistics of photographs.
         mix: the classes; the seeds blend those with a positive weight.
         random_seeds: one for each image. The same seed gives the same image, alone or in a batch.
         settings: of the ascent; the preset `generate` by default.
@@ -34,13 +35,8 @@ def generate(
 
     Returns:
         `[len(random_seeds), 3, H, W]` in [0, 1], float32, on the classifier's device.
-
-    Raises:
-        ValueError: the classifier has no class seeds, or none for a class of the mix.
     """
-    if classifier.seeds is None:
-        raise ValueError(f"The classifier '{classifier.card.title}' has no class seeds: fit some first.")
     settings = settings or preset(TranslateSettings, "generate").settings
     height, width = size or (classifier.input_size, classifier.input_size)
-    start = class_seeds(classifier.seeds, mix, height, width, random_seeds).to(classifier.mean.device)
+    start = automatic_start(classifier.seeds, mix, height, width, random_seeds).to(classifier.mean.device)
     return translate(classifier, start, mix, settings, random_seeds, callback=callback)
