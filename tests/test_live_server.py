@@ -371,7 +371,8 @@ def test_two_hundred_strokes_leave_no_memory_behind(server: ComfyServer, live: L
             assert session.ask("undo").told["undo"] <= 50
     growth = resident[-1] / resident[59]
     print(f"resident memory after 200 strokes: {growth:.3f} of that after 60 ({resident[-1] / 2**20:.0f} MiB)")  # noqa: T201
-    assert growth < 1.05
+    # Usual is 1.002. A class stroke that left 0.7 MiB behind would make it 1.0125.
+    assert growth < 1.0125
     assert server.log_text().count("Requested to load RobustClassifier") <= loads + 1, "loaded again for each stroke"
     session.close()
 
