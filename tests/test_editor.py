@@ -29,8 +29,10 @@ NODES = {
     "RobustFeatures": "Find Features",
     "RobustClassify": "Classify Image",
     "RobustClassMask": "Class Mask",
+    "RobustTextClasses": "Classes from Text",
     "RobustFitSeeds": "Fit Class Seeds",
     "RobustSaveClassifier": "Save Robust Classifier",
+    "RobustTrainClassifier": "Train Robust Classifier",
 }
 LENGTHS = {"steps", "step_size", "epsilon", "norm", "final_step", "jitter"}
 MASKED = {"feather", "penalty", "detail_steps"}
