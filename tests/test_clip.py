@@ -114,7 +114,7 @@ def test_every_pixel_of_any_size_has_a_gradient(kind: str, size: tuple[int, int]
     classifier = with_classes(read(kind, tmp_path), random_clip(kind))
     x = images(size[0], 1, size[1]).requires_grad_()
     (gradient,) = torch.autograd.grad(classifier(x)[:, 0].sum(), x)
-    assert (gradient.abs().amax((0, 1)) > 0).float().mean() > 0.98
+    assert (gradient.abs().amax((0, 1)) > 0).all()
     maps = classifier.feature_maps(x)
     stride = {"vit": 16, "vit with quick gelu": 14, "convnext": 32}[kind]
     assert maps.shape == (1, 48, *(max(round(side / stride), 1) for side in size))
