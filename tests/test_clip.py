@@ -42,11 +42,9 @@ def theirs(model: Any, x: Tensor) -> Tensor:
 
 def read(kind: str, folder: Path, layout: str = "bin") -> RobustClassifier:
     """A tower in full precision, its activation given where its file would be taken for another's."""
-    path = write_clip(random_clip(kind), folder, layout)
-    quick = SMALL[kind].get("quick_gelu", False)
-    path.with_suffix(".json").write_text(json.dumps({"quick_gelu": quick}))
-    tower = read_third_party(path)[0]
+    tower = read_third_party(write_clip(random_clip(kind), folder, layout))[0]
     if "quick_gelu" in tower.card.architecture:
+        quick = SMALL[kind].get("quick_gelu", False)
         network = build_network({**tower.card.architecture, "quick_gelu": quick}, 0)
         network.load_state_dict(tower.network.state_dict())
         return RobustClassifier(network, tower.card)
