@@ -9,6 +9,7 @@ from typing import Any
 import open_clip
 import pytest
 import torch
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from torch import Tensor
 
 from robust_synthesis.models import (
@@ -26,7 +27,6 @@ from robust_synthesis.models.state_dict import shapes_of, weights
 from robust_synthesis.models.third_party import read_third_party
 from tests.clip_files import FULL_SIZE, LAYOUTS, SMALL, full_size_clip, random_clip, write_clip
 
-CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 TEXTS = ["a lighthouse at night", "a forest, in autumn", "people"]
 
 
@@ -35,7 +35,7 @@ def images(side: int, count: int = 2, width: int | None = None) -> Tensor:
 
 
 def theirs(model: Any, x: Tensor) -> Tensor:
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (CLIP_MEAN, CLIP_STD))
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD))
     result: Tensor = model.visual((x - mean) / std)
     return result
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import open_clip
 import torch
 import torch.nn.functional as F
+from open_clip.constants import OPENAI_DATASET_MEAN, OPENAI_DATASET_STD
 from open_clip.model import CLIP
 from PIL import Image
 from torch import Tensor
@@ -27,7 +28,6 @@ CAPTIONS = {
     "stained_glass": "a church window, in coloured glass",
     "waves": "waves of the sea",
 }
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 def shipped_pictures() -> tuple[Tensor, Tensor]:
@@ -62,7 +62,7 @@ def train_tiny_clip(path: Path) -> float:
         )
         with torch.no_grad():
             texts = model.encode_text(open_clip.tokenize(list(CAPTIONS.values())), normalize=True)
-        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (OPENAI_DATASET_MEAN, OPENAI_DATASET_STD))
 
         def logits(x: Tensor) -> Tensor:
             result: Tensor = LOGIT_SCALE * F.normalize(model.visual((x - mean) / std), dim=1) @ texts.mT
