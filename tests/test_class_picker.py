@@ -5,11 +5,8 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.class_picker_editor import Editor
+from tests.class_picker_editor import CLASSES, THOUSAND, Editor
 from tools.editor import saved_graph
-
-CLASSES = "**/robust_synthesis/classes?*"
-THOUSAND = [[f"thing {index}", f"res {index}", "shared name"] for index in range(1000)]
 
 
 def plain(name: str) -> str:

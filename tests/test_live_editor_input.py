@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from tests.class_picker_editor import CLASSES, THOUSAND
 from tests.live_dialog import SIDE, LiveCanvas, changed, make_photo
-from tests.test_class_picker import CLASSES, THOUSAND
 from tools.editor import load_graph, saved_graph
 
 # The dialog is the same in both renderers of the nodes.
