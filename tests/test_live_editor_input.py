@@ -133,11 +133,16 @@ def hide(page: Page, hidden: bool) -> None:
 def test_a_page_in_the_background_asks_for_nothing(live_blank: LiveCanvas) -> None:
     page, before = live_blank.page, live_blank.pixels()
     live_blank.choose("church", size=100)
-    live_blank.press(0.5, 0.5)
+    under_way: list[Route] = []
+    page.route("**/points", lambda route: under_way.append(route))
+    with page.expect_request("**/points"):
+        live_blank.press(0.5, 0.5)
     hide(page, True)
-    # The request under way ends.
-    page.wait_for_timeout(400)
+    with page.expect_event("requestfinished", lambda request: request.url.endswith("/points")):
+        under_way[0].continue_()
+    page.unroute("**/points")
     live_blank.requests.clear()
+    # Long enough for several requests of a page that is seen.
     page.wait_for_timeout(800)
     assert live_blank.requests == []
     hide(page, False)
@@ -192,7 +197,7 @@ def test_all_that_is_written_can_be_read_in_the_light_and_the_dark_theme(live_bl
             for tab in ("Classes", "Features", "Colour"):
                 live_blank.root.get_by_role("tab", name=tab).click()
                 page.mouse.move(5, 5)
-                page.wait_for_timeout(200)
+                live_blank.editor.settle()
                 ratio, text = page.evaluate(CONTRAST)
                 assert ratio >= 4, f"{name}: {text!r} at {ratio:.1f}"
     finally:
