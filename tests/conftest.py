@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import hypothesis
 import pytest
@@ -98,6 +99,12 @@ def pack(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     import robust_synthesis.nodes
 
     return robust_synthesis.nodes
+
+
+@pytest.fixture(scope="module")
+def classifier(pack: ModuleType) -> Any:
+    """What Load Robust Classifier gives for canvas."""
+    return pack.RobustLoadClassifier.execute("canvas").result[0]
 
 
 @pytest.fixture(autouse=True)

@@ -17,11 +17,6 @@ from torch import Tensor
 Run = Callable[..., Any]
 
 
-@pytest.fixture(scope="module")
-def classifier(pack: ModuleType) -> Any:
-    return pack.RobustLoadClassifier.execute("canvas").result[0]
-
-
 @pytest.fixture
 def run(pack: ModuleType, classifier: Any) -> Run:
     def run(image: Tensor | None = None, **inputs: Any) -> Any:

@@ -28,11 +28,6 @@ EMPTY = "The mask is empty"
 PLACEHOLDER = torch.zeros(1, 64, 64)
 
 
-@pytest.fixture(scope="module")
-def classifier(pack: ModuleType) -> Any:
-    return pack.RobustLoadClassifier.execute("canvas").result[0]
-
-
 @pytest.fixture
 def inpaint(pack: ModuleType, classifier: Any) -> Brush:
     def run(image: Tensor, mask: Tensor, target_class: str = "sea", seed: int = 0, **changes: Any) -> Tensor:

@@ -72,11 +72,6 @@ class Node:
 
 
 @pytest.fixture(scope="module")
-def classifier(pack: ModuleType) -> Any:
-    return pack.RobustLoadClassifier.execute("canvas").result[0]
-
-
-@pytest.fixture(scope="module")
 def texts(pack: ModuleType) -> Any:
     """A CLIP of random weights before the classes that the rows name."""
     import folder_paths

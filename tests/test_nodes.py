@@ -82,11 +82,6 @@ PRESETS: dict[str, dict[str, list[str]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def classifier(pack: ModuleType) -> object:
-    return pack.RobustLoadClassifier.execute("canvas").result[0]
-
-
 @pytest.mark.parametrize("node_id", INPUTS)
 def test_every_node_explains_itself(pack: ModuleType, node_id: str) -> None:
     node = getattr(pack, node_id)

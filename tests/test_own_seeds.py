@@ -17,11 +17,6 @@ from tests.seed_fitting import fit
 RED, GREEN = torch.tensor([0.7, 0.3, 0.25]), torch.tensor([0.2, 0.55, 0.3])
 
 
-@pytest.fixture(scope="module")
-def classifier(pack: ModuleType) -> Any:
-    return pack.RobustLoadClassifier.execute("canvas").result[0]
-
-
 @pytest.fixture
 def folder(pack: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder of classifiers, not there yet."""

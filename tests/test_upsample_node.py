@@ -25,11 +25,6 @@ CUSTOM = {
 }
 
 
-@pytest.fixture(scope="module")
-def classifier(pack: ModuleType) -> Any:
-    return pack.RobustLoadClassifier.execute("canvas").result[0]
-
-
 def noise(*shape: int) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(0))
 
