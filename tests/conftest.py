@@ -101,6 +101,16 @@ def pack(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     return robust_synthesis.nodes
 
 
+@pytest.fixture(scope="session")
+def classifier_folder(pack: ModuleType) -> Path:  # noqa: ARG001 (the pack registers it)
+    """The folder of the user's classifiers in the ComfyUI of `pack`."""
+    import folder_paths
+
+    place = Path(folder_paths.get_folder_paths("robust_classifiers")[0])
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
 @pytest.fixture(scope="module")
 def classifier(pack: ModuleType) -> Any:
     """What Load Robust Classifier gives for canvas."""

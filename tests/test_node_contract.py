@@ -72,13 +72,9 @@ class Node:
 
 
 @pytest.fixture(scope="module")
-def texts(pack: ModuleType) -> Any:
+def texts(pack: ModuleType, classifier_folder: Path) -> Any:
     """A CLIP of random weights before the classes that the rows name."""
-    import folder_paths
-
-    folder = Path(folder_paths.get_folder_paths("robust_classifiers")[0])
-    folder.mkdir(parents=True, exist_ok=True)
-    tower = pack.RobustLoadClassifier.execute(write_clip(random_clip("vit"), folder, "bin").name).result[0]
+    tower = pack.RobustLoadClassifier.execute(write_clip(random_clip("vit"), classifier_folder, "bin").name).result[0]
     return pack.RobustTextClasses.execute(tower, "church\nsea").result[0]
 
 

@@ -27,17 +27,8 @@ LINES = "a lighthouse at night\na horse, running (fast)\n\nratio 16:9\n"
 LONG = "a very long text " * 30
 
 
-@pytest.fixture(scope="module")
-def folder(pack: ModuleType) -> Path:  # noqa: ARG001 (the pack registers it)
-    import folder_paths
-
-    place = Path(folder_paths.get_folder_paths("robust_classifiers")[0])
-    place.mkdir(parents=True, exist_ok=True)
-    return place
-
-
-def load(pack: ModuleType, folder: Path, layout: str = "bin") -> Any:
-    path = write_clip(random_clip("vit with quick gelu"), folder, layout)
+def load(pack: ModuleType, classifier_folder: Path, layout: str = "bin") -> Any:
+    path = write_clip(random_clip("vit with quick gelu"), classifier_folder, layout)
     path.with_suffix(".json").write_text(json.dumps({"quick_gelu": True}))
     return pack.RobustLoadClassifier.execute(path.name).result[0]
 
@@ -99,9 +90,9 @@ def test_a_part_of_a_text_is_no_class() -> None:
     assert parse_class_expression("a, b", ("a", "b", "a b")) == Mix(((0, 1.0), (1, 1.0)))
 
 
-def test_logits_are_open_clips_for_the_same_texts(pack: ModuleType, folder: Path) -> None:
+def test_logits_are_open_clips_for_the_same_texts(pack: ModuleType, classifier_folder: Path) -> None:
     model = random_clip("vit with quick gelu")
-    made = classes(pack, load(pack, folder), template="a photo of {}", texts=f"{LINES}{LONG}")
+    made = classes(pack, load(pack, classifier_folder), template="a photo of {}", texts=f"{LINES}{LONG}")
     assert made.model.labels == ("a lighthouse at night", "a horse running (fast)", "ratio 16:9", LONG.strip())
     texts = ["a lighthouse at night", "a horse, running (fast)", "ratio 16:9", LONG.strip()]
     tokens = open_clip.tokenize([f"a photo of {text}" for text in texts])
@@ -112,11 +103,11 @@ def test_logits_are_open_clips_for_the_same_texts(pack: ModuleType, folder: Path
 
 
 def test_the_wired_text_encoder_is_compared_with_the_files(
-    pack: ModuleType, folder: Path, caplog: pytest.LogCaptureFixture
+    pack: ModuleType, classifier_folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     from robust_synthesis.nodes.comfy.text_encoder import encoder_of_file
 
-    tower = load(pack, folder)
+    tower = load(pack, classifier_folder)
     clip = encoder_of_file(text_tensors(tower.source), True).clip
     with caplog.at_level("INFO"):
         wired, own = classes(pack, tower, clip=clip), classes(pack, tower)
@@ -131,24 +122,24 @@ def test_the_wired_text_encoder_is_compared_with_the_files(
         encoder_of_file({**broken, "token_embedding.weight": torch.rand(30522, 64)}, False)
 
 
-def test_an_image_tower_alone_needs_a_text_encoder_with_a_projection(pack: ModuleType, folder: Path) -> None:
+def test_an_image_tower_alone_needs_a_text_encoder_with_a_projection(pack: ModuleType, classifier_folder: Path) -> None:
     from robust_synthesis.nodes.comfy.text_encoder import encoder_of_file
 
     model = random_clip("as wide as L/14")
-    write_clip(model, folder, "image tower alone")
+    write_clip(model, classifier_folder, "image tower alone")
     alone = pack.RobustLoadClassifier.execute("tower_vision.pt").result[0]
     with pytest.raises(ValueError, match="is an image tower alone: connect its text encoder"):
         classes(pack, alone)
-    whole = load(pack, folder)
+    whole = load(pack, classifier_folder)
     clip = encoder_of_file(text_tensors(whole.source), True).clip
     with pytest.raises(ValueError, match="needs a CLIP whose texts are 32 wide, and the wired one's are 64"):
         classes(pack, alone, clip=clip)
 
 
-def test_the_encoders_own_projection_is_used_where_the_file_has_none(pack: ModuleType, folder: Path) -> None:
+def test_the_encoders_own_projection_is_used_where_the_file_has_none(pack: ModuleType, classifier_folder: Path) -> None:
     from robust_synthesis.nodes.comfy.text_encoder import embed_texts, encoder_of_file
 
-    encoder = encoder_of_file(text_tensors(load(pack, folder).source), True)
+    encoder = encoder_of_file(text_tensors(load(pack, classifier_folder).source), True)
     projection = encoder.inner.transformer.text_projection.weight
     with pytest.raises(ValueError, match="There is no text_projection"):
         embed_texts(encoder, None, ["a dog"])
@@ -158,8 +149,8 @@ def test_the_encoders_own_projection_is_used_where_the_file_has_none(pack: Modul
     torch.testing.assert_close(own, given)
 
 
-def test_a_tower_without_classes_says_what_is_missing(pack: ModuleType, folder: Path) -> None:
-    tower, image, mask = load(pack, folder), torch.rand(1, 40, 40, 3), torch.ones(1, 40, 40)
+def test_a_tower_without_classes_says_what_is_missing(pack: ModuleType, classifier_folder: Path) -> None:
+    tower, image, mask = load(pack, classifier_folder), torch.rand(1, 40, 40, 3), torch.ones(1, 40, 40)
     inputs: dict[str, tuple[Any, ...]] = {
         "RobustClassify": (image,),
         "RobustTranslate": (image,),
@@ -177,8 +168,8 @@ def test_a_tower_without_classes_says_what_is_missing(pack: ModuleType, folder: 
         classes(pack, canvas)
 
 
-def test_towers_and_texts_are_saved_and_loaded(pack: ModuleType, folder: Path) -> None:
-    tower = load(pack, folder)
+def test_towers_and_texts_are_saved_and_loaded(pack: ModuleType, classifier_folder: Path) -> None:
+    tower = load(pack, classifier_folder)
     made, image = classes(pack, tower), torch.rand(1, 42, 42, 3)
     for name, value in (("bare", tower), ("texts", made)):
         pack.RobustSaveClassifier.execute(value, name)
