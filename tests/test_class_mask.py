@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from robust_synthesis.synthesis import cut_mask
 from tools.paths import ROOT
 
 
@@ -45,6 +46,21 @@ def test_the_horse_of_a_photograph_is_found(pack: ModuleType, classifier: Any, p
             assert ((other > 0) & (other < 1)).any()
         else:
             assert bool((other >= mask).all())
+
+
+@pytest.mark.parametrize(
+    ("threshold", "mask"),
+    [
+        (0.0, [0, 1, 1, 1, 1]),
+        (0.1, [0, 0.5, 1, 1, 1]),
+        (0.5, [0, 0, 0.5, 1, 1]),
+        (0.9, [0, 0, 0, 0.5, 1]),
+        (1.0, [0, 0, 0, 0, 0]),
+    ],
+)
+def test_a_soft_rim_leaves_no_veil_at_the_ends_of_the_threshold(threshold: float, mask: list[float]) -> None:
+    probability = torch.tensor([0, 0.1, 0.5, 0.9, 1])
+    torch.testing.assert_close(cut_mask(probability, threshold, 0.4), torch.tensor(mask, dtype=torch.float32))
 
 
 @pytest.mark.parametrize("size", [(1, 1), (53, 37), (9, 1500)])

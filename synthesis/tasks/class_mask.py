@@ -96,8 +96,10 @@ def cut_mask(probability: Tensor, threshold: float, softness: float) -> Tensor:
     Args:
         probability: of any shape, in [0, 1].
         threshold: in [0, 1]; the mask is 0.5 there.
-        softness: over how much of the probability the mask rises from 0 to 1; 0 for a hard mask.
+        softness: over how much of the probability the mask rises from 0 to 1; 0 for a hard mask. Less near a threshold
+            of 0 or 1, so that all of the rise is within [0, 1]: 0 masks all that has any probability, 1 nothing.
     """
+    softness = min(softness, 2 * threshold, 2 * (1 - threshold))
     if softness == 0:
         return (probability > threshold).to(probability)
     return ((probability - threshold) / softness + 0.5).clamp(0, 1)
