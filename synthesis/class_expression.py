@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Sequence, Set
 
 from ..models.names import comparable, label_names, plain_text
 from .mix import ExpressionError, Mix, mixed, read_weight
@@ -41,22 +42,31 @@ def parse_class_expression(text: str, labels: Sequence[str]) -> Mix:
 
 def _joined(terms: Sequence[str], classes: Classes) -> list[str]:
     """Terms that are a class together as one term, the longest first."""
+    names = _names(classes)
     found: list[str] = []
     start = 0
     while start < len(terms):
-        stops = (stop for stop in range(len(terms), start, -1) if _is_term(" ".join(terms[start:stop]), classes))
-        stop = next(stops, start + 1)
+        stops = range(len(terms), start + 1, -1)
+        stop = next((stop for stop in stops if _is_named(" ".join(terms[start:stop]), names, len(classes))), start + 1)
         found.append(" ".join(terms[start:stop]))
         start = stop
     return found
 
 
-def _is_term(text: str, classes: Classes) -> bool:
-    try:
-        _term(text, classes)
-    except ExpressionError:
-        return False
-    return True
+def _names(classes: Classes) -> set[str]:
+    """All names that mean one class, as names are compared."""
+    further = Counter(name for names in classes for name in set(map(comparable, names[1:])))
+    return {comparable(names[0]) for names in classes} | {name for name, count in further.items() if count == 1}
+
+
+def _is_named(term: str, names: Set[str], count: int) -> bool:
+    """Whether a term is one of the names or a number of `count` classes, with or without a weight and a minus."""
+    name, _, weight = term.rpartition(":")
+    # Joined terms have a space between them, and a weight is one of them.
+    written = [term] if " " in weight.strip() else [term, name]
+    plain = [_unquoted(_unquoted(text).removeprefix("-")) for text in written]
+    named = (text for text in plain if text and not text.startswith("-"))
+    return any(comparable(text) in names or _number(text, count) is not None for text in named)
 
 
 def _unquoted(text: str) -> str:
@@ -93,8 +103,12 @@ def _find(name: str, classes: Classes) -> int | None:
             raise ExpressionError(f"'{name}' may be {several}: write which.")
         if also_named:
             return also_named[0]
+    return _number(name, len(classes))
+
+
+def _number(name: str, count: int) -> int | None:
     # Python refuses to read numbers of thousands of digits.
-    if name.isascii() and name.isdigit() and len(name) < 10 and int(name) < len(classes):
+    if name.isascii() and name.isdigit() and len(name) < 10 and int(name) < count:
         return int(name)
     return None
 

@@ -86,6 +86,10 @@ def test_expressions_find_texts_with_commas_and_colons(text: str, expected: dict
 def test_a_part_of_a_text_is_no_class() -> None:
     with pytest.raises(ExpressionError, match=r"There is no class 'running'. Did you mean a horse running"):
         parse_class_expression("a horse, ratio 16:9, running", LABELS)
+    mix = [f"thing, {number}" for number in range(40)]
+    names = [f"thing {number}" for number in range(1000)]
+    with pytest.raises(ExpressionError, match=r"There is no class 'thimg'. Did you mean thing"):
+        parse_class_expression(f"{':0.3, '.join(mix)}, thimg", names)
     # What can be read term by term is read so.
     assert parse_class_expression("a, b", ("a", "b", "a b")) == Mix(((0, 1.0), (1, 1.0)))
 
