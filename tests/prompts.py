@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
+import urllib.parse
+import urllib.request
 from typing import Any
 
 import numpy as np
@@ -34,6 +37,14 @@ NODES: dict[str, dict[str, Any]] = {
         "preset": LENGTHS | {"objective": "logit", "consistent": True},
     },
 }
+
+
+def listed_classes(url: str, **asked: str) -> dict[str, Any]:
+    """What the server at `url` answers the editor's list of classes."""
+    body = urllib.parse.urlencode(asked).encode()
+    with urllib.request.urlopen(f"{url}/robust_synthesis/classes", body) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
 
 
 def made(start: Prompt | None = None, node: str = "RobustTranslate", /, **inputs: object) -> Prompt:

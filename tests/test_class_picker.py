@@ -44,6 +44,18 @@ def test_the_classes_of_a_folder_to_train_on_are_listed(editor: Editor) -> None:
     expect(editor.note).to_contain_text("There is no folder 'nowhere'")
 
 
+def test_the_lines_of_a_long_text_are_listed(editor: Editor) -> None:
+    editor.build(["RobustTextClasses", "RobustClassSeed"], [(1, "classifier", 2, "classifier")])
+    lines = [f"a painting of scene {number}" for number in range(2000)]
+    editor.page.evaluate(
+        "(text) => app.graph.nodes[0].widgets.find(({ name }) => name === 'texts').value = text", "\n".join(lines)
+    )
+    editor.open("RobustClassSeed")
+    expect(editor.options).to_have_count(2000)
+    assert editor.names() == lines
+    editor.page.keyboard.press("Escape")
+
+
 def test_typing_filters_and_enter_takes_the_first(seeded: Editor) -> None:
     seeded.open("RobustClassSeed")
     expect(seeded.options).to_have_count(39)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from robust_synthesis.synthesis.class_sheet import RANDOM_SEED
 from robust_synthesis.training.pictures import Pictures
 from robust_synthesis.training.seeds import fit_all_seeds
 from tests.live_client import LiveClient
+from tests.prompts import listed_classes
 from tools.server import ComfyServer
 
 
@@ -45,8 +45,7 @@ def test_classes_without_seeds_have_pictures_of_their_own(tiny: RobustClassifier
 
 def test_the_live_canvas_makes_them_once_and_keeps_them(server: ComfyServer, without_sheet: str) -> None:
     def sheet() -> dict[str, int] | None:
-        with urllib.request.urlopen(f"{server.url}/robust_synthesis/classes?classifier={without_sheet}") as answer:
-            found: dict[str, int] | None = json.load(answer)["sheet"]
+        found: dict[str, int] | None = listed_classes(server.url, classifier=without_sheet)["sheet"]
         return found
 
     session = LiveClient(server.url).open(classifier=without_sheet)
@@ -67,8 +66,7 @@ def test_the_live_canvas_makes_them_once_and_keeps_them(server: ComfyServer, wit
 @pytest.mark.parametrize("name", bundled_classifiers())
 def test_every_bundled_classifier_has_its_sheet(name: str, server: ComfyServer) -> None:
     classes = len(load_classifier(bundled_classifiers()[name]).labels)
-    with urllib.request.urlopen(f"{server.url}/robust_synthesis/classes?classifier={name}") as answer:
-        assert json.load(answer)["sheet"] == {"columns": COLUMNS}
+    assert listed_classes(server.url, classifier=name)["sheet"] == {"columns": COLUMNS}
     with urllib.request.urlopen(f"{server.url}/robust_synthesis/thumbnails?classifier={name}") as answer:
         sent = answer.read()
     assert sent == sheet_of(bundled_classifiers()[name]).read_bytes()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.parse
-import urllib.request
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +16,7 @@ from robust_synthesis.models.clip import text_tensors
 from robust_synthesis.synthesis import ExpressionError, Mix, parse_class_expression
 from robust_synthesis.synthesis.text_classes import ANYTHING_ELSE, read_text_classes
 from tests.clip_files import random_clip, write_clip
-from tests.prompts import pictures
+from tests.prompts import listed_classes, pictures
 from tests.tiny_robust_clip import CAPTIONS, train_tiny_clip
 from tools.client import ComfyClient, Prompt
 from tools.server import ComfyServer
@@ -197,9 +195,7 @@ def trained(server: ComfyServer) -> str:
 
 def class_names(server: ComfyServer, **query: str) -> tuple[list[list[str]], str]:
     """What the editor's class picker lists, and why there is nothing."""
-    address = f"{server.url}/robust_synthesis/classes?{urllib.parse.urlencode(query)}"
-    with urllib.request.urlopen(address) as answer:
-        found = json.load(answer)
+    found = listed_classes(server.url, **query)
     return found["classes"], found["message"]
 
 
@@ -233,6 +229,8 @@ def test_text_becomes_a_picture_on_a_real_server(server: ComfyServer, trained: s
     seen = [result.outputs[f"look {index}"]["text"][0].splitlines() for index in range(len(names))]
     assert seen == [[name, name] for name in names]
     assert class_names(server, texts=", red\n".join("ab")) == ([["a red"], ["b"]], "")
+    long = [f"{'長い' * 20} {number}" for number in range(2000)]
+    assert class_names(server, texts="\n".join(long)) == ([[text] for text in long], "")
     assert class_names(server, texts="-a")[1].startswith("Line 1 of texts begins with a minus")
     assert class_names(server, classifier=trained)[1].startswith("It has no classes of its own: put Classes from Text")
     made = pictures(client, result)

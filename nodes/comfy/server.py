@@ -38,15 +38,17 @@ def register_routes() -> None:
     async def notes(_request: web.Request) -> web.Response:
         return web.json_response({name: choice.note for name, choice in classifier_choices().items()})
 
-    @routes.get("/robust_synthesis/classes")
+    # Posted, because texts may be longer than an address can be.
+    @routes.post("/robust_synthesis/classes")
     async def classes(request: web.Request) -> web.Response:
-        name, sheet = request.query.get("classifier", ""), None
-        if "folder" in request.query:
+        asked, sheet = {key: str(value) for key, value in (await request.post()).items()}, None
+        if "folder" in asked:
             # A folder may be large, or on a slow disk.
-            names, message = await asyncio.to_thread(_folder_classes, request.query["folder"])
-        elif "texts" in request.query:
-            names, message = _text_classes(request.query["texts"])
+            names, message = await asyncio.to_thread(_folder_classes, asked["folder"])
+        elif "texts" in asked:
+            names, message = _text_classes(asked["texts"])
         else:
+            name = asked.get("classifier", "")
             names, message = class_list(name, classifier_folders())
             if find_sheet(name, classifier_folders()):
                 sheet = {"columns": COLUMNS}

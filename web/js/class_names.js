@@ -13,7 +13,8 @@ export const knownClasses = (query) => known.get(query)
  * picture of each class, `{url, columns}`, or null.
  */
 export async function fetchClasses(query) {
-    const answer = await api.fetchApi(`/robust_synthesis/classes?${query}`)
+    const body = new URLSearchParams(query)
+    const answer = await api.fetchApi("/robust_synthesis/classes", { method: "POST", body })
     if (!answer.ok) return { classes: [], message: "The classes of this classifier cannot be listed.", sheet: null }
     const { classes, message, sheet } = await answer.json()
     if (sheet) sheet.url = api.apiURL(`/robust_synthesis/thumbnails?${query}`)
