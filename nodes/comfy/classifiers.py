@@ -68,8 +68,9 @@ class LoadedClassifier:
     def to_device(self, memory: float = 0) -> None:
         """Move the classifier to its device, and let ComfyUI free so many bytes beside it."""
         mm.load_models_gpu([self.patcher], memory_required=memory)
-        # A last layer that was made of texts is not the patcher's.
-        self.opened.network.get_classifier().to(self.device)
+        if not self.own_classes:
+            # A last layer that was made of texts is not the patcher's.
+            self.opened.network.get_classifier().to(self.device)
 
 
 def classifier_choices() -> dict[str, Choice]:
