@@ -82,6 +82,21 @@ def tower_of(classifier: RobustClassifier) -> ClipTower | None:
     return classifier.network if isinstance(classifier.network, ClipTower) else None
 
 
+def require_tower(classifier: RobustClassifier) -> ClipTower:
+    """The classifier's network.
+
+    Raises:
+        ValueError: it is no CLIP's image tower.
+    """
+    tower = tower_of(classifier)
+    if tower is None:
+        raise ValueError(
+            f"'{classifier.card.title}' is not the image tower of a CLIP, and has classes of its own: choose a robust "
+            "CLIP in Load Robust Classifier."
+        )
+    return tower
+
+
 def with_texts(
     classifier: RobustClassifier, embeddings: Tensor, labels: Sequence[str], logit_scale: float = LOGIT_SCALE
 ) -> RobustClassifier:
@@ -97,12 +112,7 @@ def with_texts(
     Raises:
         ValueError: it is no CLIP's image tower, or the embeddings are of another CLIP.
     """
-    tower = tower_of(classifier)
-    if tower is None:
-        raise ValueError(
-            f"'{classifier.card.title}' is not the image tower of a CLIP, and has classes of its own: choose a robust "
-            "CLIP in Load Robust Classifier."
-        )
+    tower = require_tower(classifier)
     if embeddings.shape[1] != classifier.feature_count:
         raise ValueError(
             f"The texts have {embeddings.shape[1]} numbers each, and the images of '{classifier.card.title}' "

@@ -10,7 +10,7 @@ import torch
 from comfy_api.latest import io
 from torch import Tensor
 
-from ..models.clip import LAST_NORM, LOGIT_SCALE, PROJECTION, SCALE, text_tensors, tower_of, with_texts
+from ..models.clip import LAST_NORM, LOGIT_SCALE, PROJECTION, SCALE, require_tower, text_tensors, with_texts
 from ..synthesis.text_classes import PLACE, TextClasses, read_text_classes
 from .comfy.classifiers import LoadedClassifier
 from .comfy.status import show_status
@@ -72,9 +72,8 @@ class RobustTextClasses(io.ComfyNode):
         cls, classifier: LoadedClassifier, texts: str = EXAMPLE, clip: CLIP | None = None, template: str = PLACE
     ) -> io.NodeOutput:
         tower, classes = classifier.opened, read_text_classes(texts, template)
-        if tower_of(tower) is None:
-            # Refused before any text is encoded.
-            with_texts(tower, torch.empty(0, 0), ())
+        # Refused before any text is encoded.
+        require_tower(tower)
         text = text_tensors(classifier.source)
         # Modules made in inference mode cannot take part in a backward pass.
         with torch.inference_mode(False):
