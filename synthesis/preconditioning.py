@@ -140,9 +140,10 @@ class _SpectralFilter:
         """Prepare it for images like `[B, 3, H, W]`: each frequency is multiplied by its share, `[H, W]`."""
         self._rows, self._columns = (_cosines(length).to(images) for length in images.shape[2:])
         self._share, self._whitening = share, whitening
-        (self._pool_rows, self._spread_rows), (self._pool_columns, self._spread_columns) = (
-            tuple(part.to(images) for part in _bands(length)) for length in images.shape[2:]
-        )
+        if whitening > 0:
+            (self._pool_rows, self._spread_rows), (self._pool_columns, self._spread_columns) = (
+                tuple(part.to(images) for part in _bands(length)) for length in images.shape[2:]
+            )
 
     def __call__(self, images: Tensor) -> Tensor:
         spectrum = self._rows @ images @ self._columns.mT
@@ -174,7 +175,8 @@ def _bands(length: int) -> tuple[Tensor, Tensor]:
     """Matrices that average the power of an axis over its bands, `[bands, length]`, and spread it again, back."""
     # With the frequency after the last, of which an image and its mirror image have nothing.
     pool = F.adaptive_avg_pool1d(torch.eye(length + 1), SPECTRUM_CELLS).mT[:, :length].clone()
-    # Of two, one of them the negative.
+    # Frequency 0 occurs once in the spectrum of the mirrored image and the others twice, so it has half of their
+    # weight here.
     pool[:, 0] *= 2
     spread = F.interpolate(torch.eye(SPECTRUM_CELLS)[None], length + 1, mode="linear", align_corners=False)[0]
     return pool, spread.mT[:length].contiguous()
