@@ -186,7 +186,9 @@ def _colour_odds(images: Tensor, inside: Tensor) -> Tensor:
     histograms = []
     for weights in (inside, 1 - inside):
         counts = images.new_zeros(len(images), BINS**3).scatter_add_(1, index.flatten(1), weights.flatten(1))
-        smooth = F.avg_pool3d(counts.view(-1, 1, BINS, BINS, BINS), 3, 1, 1).flatten(1)
+        # Not as a 3D pool, which older versions of torch have not on Apple's GPUs.
+        cube = F.avg_pool2d(counts.view(-1, BINS, BINS, BINS), 3, 1, 1).transpose(1, 2)
+        smooth = F.avg_pool2d(cube, (3, 1), 1, (1, 0)).transpose(1, 2).flatten(1)
         histograms.append(smooth / smooth.sum(1, keepdim=True).clamp(min=torch.finfo(smooth.dtype).tiny))
     share = histograms[0] / (histograms[0] + histograms[1]).clamp(min=torch.finfo(images.dtype).tiny)
     return share.clamp(SURE, 1 - SURE).gather(1, index.flatten(1)).view_as(inside).logit()
@@ -201,7 +203,12 @@ def _line(images: Tensor, values: Tensor) -> Tensor:
     pairs = (images[:, :, None] * images[:, None]).flatten(1, 2)
     covariance = _mean(pairs, radius).view(count, 3, 3, height, width) - colour[:, :, None] * colour[:, None]
     matrices = covariance.permute(0, 3, 4, 1, 2) + EDGE * torch.eye(3).to(images)
-    slope = torch.linalg.solve(matrices, together.permute(0, 2, 3, 1)[..., None])[..., 0].permute(0, 3, 1, 2)
+    # By Cramer's rule, because older versions of torch cannot solve on Apple's GPUs.
+    a, b, c = matrices.unbind(-2)
+    bc, ca, ab = torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)
+    covered = together.permute(0, 2, 3, 1)
+    slope = covered[..., :1] * bc + covered[..., 1:2] * ca + covered[..., 2:] * ab
+    slope = (slope / (a * bc).sum(-1, keepdim=True)).permute(0, 3, 1, 2)
     return _mean(torch.cat([slope, value - (slope * colour).sum(1, keepdim=True)], 1), radius)
 
 
