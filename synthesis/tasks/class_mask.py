@@ -83,7 +83,6 @@ def on_edges(images: Tensor, evidence: Tensor, side: float) -> Tensor:
     evidence = _spread(F.interpolate(evidence, size, mode="bilinear", align_corners=False))
     odds = STEEPNESS * (evidence - _otsu(evidence))
     inside = odds.sigmoid()
-    line = _line(small, inside)
     for _ in range(ROUNDS):
         line = _line(small, (odds + _colour_odds(small, inside)).sigmoid())
         inside = _along(line, small)
