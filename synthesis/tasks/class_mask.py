@@ -218,6 +218,13 @@ def _along(line: Tensor, images: Tensor) -> Tensor:
 
 def _mean(maps: Tensor, radius: int) -> Tensor:
     """The mean over squares, as far as the picture goes."""
-    side = 2 * radius + 1
-    rows = F.avg_pool2d(maps, (side, 1), 1, (radius, 0), count_include_pad=False)
-    return F.avg_pool2d(rows, (1, side), 1, (0, radius), count_include_pad=False)
+    height, width = maps.shape[2:]
+    means: Tensor = _window(height, radius).to(maps) @ maps @ _window(width, radius).to(maps).mT
+    return means
+
+
+def _window(length: int, radius: int) -> Tensor:
+    """The matrix of a mean over windows of `2 * radius + 1`, as far as the axis goes, `[length, length]`."""
+    places = torch.arange(length)
+    near = ((places[:, None] - places).abs() <= radius).float()
+    return near / near.sum(1, keepdim=True)
