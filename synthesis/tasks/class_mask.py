@@ -121,9 +121,9 @@ def gradient_map(classifier: RobustClassifier, seen: Tensor, weights: Tensor, ca
     for sample in range(SAMPLES):
         noise = NOISE * torch.randn(1, *seen.shape[1:], generator=generator).to(seen)
         losses, gradient = loss_and_gradient(seen + noise, loss, jitter_shift(sample, most))
-        total += gradient
+        total.add_(gradient)
         if callback is not None:
-            callback(sample, losses, _spread(_lengths(total)).expand_as(seen).clone)
+            callback(sample, losses, lambda: _spread(_lengths(total)).expand_as(seen))
     return _spread(_lengths(total))
 
 
@@ -140,9 +140,9 @@ def activation_map(
         padded = F.pad(larger, (right, CELL - right, down, CELL - down), mode="reflect")
         cells = torch.einsum("bf,bfhw->bhw", effects, classifier.feature_maps(padded))[:, None]
         own = F.interpolate(cells, padded.shape[2:], mode="bilinear", align_corners=False)
-        total += own[:, :, down : down + height, right : right + width]
+        total.add_(own[:, :, down : down + height, right : right + width])
         if callback is not None:
-            callback(index, -cells.mean((1, 2, 3)), _spread(total).expand_as(larger).clone)
+            callback(index, -cells.mean((1, 2, 3)), lambda: _spread(total).expand_as(larger))
     return _spread(F.interpolate(total, seen.shape[2:], mode="bilinear", align_corners=False))
 
 
