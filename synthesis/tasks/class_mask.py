@@ -80,7 +80,7 @@ def on_edges(images: Tensor, evidence: Tensor, side: float) -> Tensor:
     scale = min(side / math.sqrt(height * width), 1.0)
     size = max(round(height * scale), 1), max(round(width * scale), 1)
     small = resized(images, size)
-    evidence = _spread(F.interpolate(evidence, size, mode="bilinear", align_corners=False))
+    evidence = _spread(resized(evidence, size))
     odds = STEEPNESS * (evidence - _otsu(evidence))
     inside = odds.sigmoid()
     for _ in range(ROUNDS):
