@@ -19,8 +19,6 @@ from .classify import target_weights
 
 SCALES = (4 / 3, 11 / 6)
 """Of the copies whose activation maps are taken, beside what the classifier usually sees."""
-CELL = 32
-"""Pixels that one cell of the last maps stands for, in most networks; copies shifted by half of it refine them."""
 SAMPLES = 8
 """How many noisy, shifted copies of a picture the gradient is averaged over."""
 NOISE = 0.15
@@ -136,9 +134,13 @@ def activation_map(
     larger = resized(seen, (height, width))
     effects = weights.expand(len(seen), -1) @ classifier.feature_effects.to(seen)
     total = larger.new_zeros(len(seen), 1, height, width)
-    for index, (down, right) in enumerate(itertools.product((0, CELL // 2), repeat=2)):
-        padded = F.pad(larger, (right, CELL - right, down, CELL - down), mode="reflect")
+    half_cell = 0
+    for index, (down, right) in enumerate(itertools.product((0, 1), repeat=2)):
+        down, right = down * half_cell, right * half_cell
+        padded = F.pad(larger, (right, right, down, down), mode="reflect")
         cells = torch.einsum("bf,bfhw->bhw", effects, classifier.feature_maps(padded))[:, None]
+        if index == 0:
+            half_cell = round(height / cells.shape[2]) // 2
         own = F.interpolate(cells, padded.shape[2:], mode="bilinear", align_corners=False)
         total.add_(own[:, :, down : down + height, right : right + width])
         if callback is not None:
