@@ -40,7 +40,7 @@ BEFORE = {
 """The input picture that a thumbnail shows in the corner of the result."""
 STAND_IN: dict[str, str | int] = {
     "classifier": "canvas",
-    "target_class": "panda",
+    "target_class": "tulip",
     "preset": "generate",
     "method": "automatic",
     "width": 96,
