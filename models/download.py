@@ -71,7 +71,7 @@ def download(
     try:
         return _Download(file, source, folder, report, notify).run(copies)
     except ReasonError as reason:
-        name = f" as {file.filename}" if isinstance(file, WebFile) else ""
+        name = "" if source.page.endswith(f"/{file.filename}") else f" as {file.filename}"
         raise DownloadError(
             f"{file.filename} was not downloaded: {reason} Or download {source.page} by hand and put it into {folder}"
             f"{name}."

@@ -152,6 +152,16 @@ def test_a_refusal_is_explained(hub: HubServer, tmp_path: Path, status: int, wor
     assert f"the mirror {hub.url}, which HF_ENDPOINT names" in message
 
 
+def test_advice_for_a_download_by_hand_names_a_file_that_is_published_under_another_name(
+    hub: HubServer, tmp_path: Path
+) -> None:
+    hub.faults.status = 404
+    file = dataclasses.replace(FILE, published_as="open_clip_pytorch_model.bin")
+    with pytest.raises(DownloadError) as raised:
+        download(file, tmp_path, ignore)
+    assert str(raised.value).endswith(f"/open_clip_pytorch_model.bin by hand and put it into {tmp_path} as {NAME}.")
+
+
 def test_a_web_page_instead_of_the_file_is_recognised(hub: HubServer, tmp_path: Path) -> None:
     hub.faults.page = True
     assert "HF_ENDPOINT names, sent a web page in its place" in fails(tmp_path)

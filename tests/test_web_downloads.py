@@ -66,6 +66,16 @@ def refused(file: WebFile, folder: Path) -> str:
     return message
 
 
+def test_advice_for_a_download_by_hand_names_the_file_only_where_it_is_renamed(server: HubServer, folder: Path) -> None:
+    server.faults.status = 404
+    server.moved.clear()
+    assert refused(file_of(server), folder).endswith(f" as {NAME}.")
+    same = dataclasses.replace(file_of(server), filename="weights.pt")
+    with pytest.raises(DownloadError) as raised:
+        download(same, folder, ignore)
+    assert str(raised.value).endswith(f"Or download {same.address} by hand and put it into {folder}.")
+
+
 def test_the_first_download_writes_its_hash_down_and_says_so(server: HubServer, folder: Path) -> None:
     notes: list[str] = []
     reports: list[tuple[int, int]] = []
