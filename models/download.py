@@ -13,7 +13,7 @@ from huggingface_hub.file_download import http_get
 
 from .catalog import CatalogFile, HubFile, WebFile, in_megabytes
 from .download_errors import ReasonError, errors_explained
-from .hub import HubSource
+from .hub import SHA256, HubSource
 from .transfer import (
     Metadata,
     Source,
@@ -151,9 +151,11 @@ class _Download:
         return here
 
     def _recorded(self) -> str | None:
-        """What the first download wrote down."""
+        """What the first download wrote down; None also where an editor or a full disk has left something else."""
         with errors_explained():
-            return self.record.read_text("utf-8").split(" ")[0].strip() if self.record.exists() else None
+            text = self.record.read_text("utf-8", errors="replace") if self.record.exists() else ""
+        sha256 = text.split(" ")[0].strip().lower()
+        return sha256 if SHA256.fullmatch(sha256) else None
 
     def _fetch(self, part: Path, metadata: Metadata) -> None:
         """Download what `part` lacks."""

@@ -114,6 +114,22 @@ def test_a_later_download_that_differs_is_an_error(server: HubServer, folder: Pa
     assert download(file_of(server), folder, ignore).read_bytes() == OTHER
 
 
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe4\x00d\x00", b"# my downloads\n", b"4d7a  theirs.pt\n"])
+def test_a_record_that_is_no_hash_counts_as_none(server: HubServer, folder: Path, content: bytes) -> None:
+    path = download(file_of(server), folder, ignore)
+    record = folder / f"{NAME}.sha256"
+    wanted = record.read_bytes()
+    record.write_bytes(content)
+    notes: list[str] = []
+    assert download(file_of(server), folder, ignore, notes.append).read_bytes() == CONTENT
+    assert record.read_bytes() == wanted
+    assert notes[0].startswith("Nobody has published the SHA-256")
+    # Another program's capitals are the same hash.
+    record.write_bytes(wanted[:64].upper())
+    assert download(file_of(server), folder, ignore) == path
+    assert len(server.downloads) == 2
+
+
 def test_a_hash_of_the_catalogue_is_checked_and_not_written_down(server: HubServer, folder: Path) -> None:
     download(file_of(server, hashlib.sha256(CONTENT).hexdigest()), folder, ignore)
     assert [path.name for path in folder.iterdir() if not path.name.startswith(".")] == [NAME]
