@@ -84,9 +84,9 @@ class HubSource(Source):
                 else f"the answer of {self.server.name} is not the Hub's: it does not say what the file's SHA-256 is. "
                 "The network may want you to log in first: open any page in the browser."
             )
-        # The part of another revision must not be resumed.
+        # The part of another content must not be resumed: a branch moves, and keeps its name.
         size = found.size if from_hub else None
-        return Metadata(file.url, sha256, size, file.revision[:12], build_hf_headers(token=token))
+        return Metadata(file.url, sha256, size, sha256[:12], build_hf_headers(token=token))
 
     def _without_token(self, status: int) -> HfFileMetadata:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import inspect
 import os
 import re
@@ -100,6 +101,20 @@ def test_an_interrupted_download_is_resumed(hub: HubServer, tmp_path: Path) -> N
     hub.faults, hub.requests = Faults(), []
     assert download(FILE, tmp_path, ignore).read_bytes() == CONTENT
     assert [request.range for request in hub.downloads] == [f"bytes={kept}-"]
+    assert parts(tmp_path) == []
+
+
+def test_a_part_is_not_resumed_where_the_branch_has_moved(hub: HubServer, tmp_path: Path) -> None:
+    # The local Hub has one revision, which stands for the branch here: its name stays, and its content changes.
+    newer = bytes(len(CONTENT))
+    hub.faults = Faults(hold=0.5)
+    with pytest.raises(Cancelled):
+        download(UNKNOWN, tmp_path, cancel_at(0.4))
+    hub.go_on()
+    hub.faults = Faults(content=newer, sha256=hashlib.sha256(newer).hexdigest())
+    hub.requests = []
+    assert download(UNKNOWN, tmp_path, ignore).read_bytes() == newer
+    assert [request.range for request in hub.downloads] == [None]
     assert parts(tmp_path) == []
 
 

@@ -10,7 +10,7 @@ from huggingface_hub import constants
 
 from robust_synthesis.models.download import STAGING, download
 from robust_synthesis.models.download_errors import HUB, hub_server
-from tests.hub_downloads import CONTENT, FILE, NAME, UNKNOWN, child, fails, ignore, local_hub, parts
+from tests.hub_downloads import CONTENT, FILE, NAME, SHA256, UNKNOWN, child, fails, ignore, local_hub, parts
 from tests.hub_server import COMMIT, REPOSITORY, Faults, HubServer
 
 
@@ -67,7 +67,7 @@ def test_a_mirror_without_the_hubs_headers_is_enough_where_the_hash_is_known(hub
 
 def test_a_complete_part_is_enough_where_the_size_is_unknown(hub: HubServer, tmp_path: Path) -> None:
     hub.faults.bare = True
-    part = tmp_path / STAGING / f"{NAME}.{COMMIT[:12]}.part"
+    part = tmp_path / STAGING / f"{NAME}.{SHA256[:12]}.part"
     part.parent.mkdir()
     part.write_bytes(CONTENT)
     assert download(FILE, tmp_path, ignore).read_bytes() == CONTENT
