@@ -163,8 +163,8 @@ class _Download:
             if metadata.size is not None and length(part) > metadata.size:
                 part.unlink()
             received = length(part)
-            # The file will be converted, and the converted file is a quarter of its size.
-            needed, free = max(self.size - received, 0) + self.size // 4, shutil.disk_usage(part.parent).free
+            # The file will be converted to half precision: half its size, or less where it holds more than weights.
+            needed, free = max(self.size - received, 0) + self.size // 2, shutil.disk_usage(part.parent).free
         if free < needed:
             raise ReasonError(
                 f"the disk is too full: {in_megabytes(needed)} are needed, {in_megabytes(free)} are free. Make room "
