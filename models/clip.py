@@ -14,14 +14,12 @@ from safetensors import safe_open
 from torch import Tensor
 
 from .architectures._clip import ClipTower
+from .architectures._tokens import head_count
 from .classifier import RobustClassifier
 from .safe_load import load_tensors
 
 TEXT = "text."
 """Prefix of the text tower's tensors in the pack's own format; behind it are open_clip's names."""
-HEAD_WIDTHS = {1280: 80, 1408: 88, 1664: 104}
-"""Channels of an attention head by the width of an image tower (H/14, g/14, bigG/14), which its tensors do not show."""
-USUAL_HEAD_WIDTH = 64
 OPENAI_WIDTH, OPENAI_PATCH = 1024, 14
 LOGIT_SCALE = math.log(100)
 """What CLIPs are trained to; used where a file has no text tower."""
@@ -145,7 +143,7 @@ def _vit(own: Mapping[str, Tensor], has_text: bool) -> dict[str, Any] | None:
         "name": "clip_vit",
         "width": width,
         "layers": _count(own, r"transformer\.resblocks\.(\d+)\.ln_1\.weight"),
-        "heads": max(width // HEAD_WIDTHS.get(width, USUAL_HEAD_WIDTH), 1),
+        "heads": head_count(width),
         "patch_size": patch_size,
         "grid": math.isqrt(len(positions) - 1),
         "embed_dim": projection.shape[-1],

@@ -45,7 +45,7 @@ SMALL: dict[str, dict[str, Any]] = {
 
 
 def vit(**sizes: Any) -> nn.Module:
-    return VisionTransformer(embed_dim=128, depth=2, num_heads=2, num_classes=CLASSES, **sizes)
+    return VisionTransformer(num_classes=CLASSES, **{"embed_dim": 128, "depth": 2, "num_heads": 2, **sizes})
 
 
 def xcit(width: int, patch_size: int) -> nn.Module:
@@ -59,6 +59,11 @@ THEIRS: dict[str, tuple[Callable[[], nn.Module], tuple[Any, Any], int]] = {
     "convnext": (lambda: ConvNeXt(num_classes=CLASSES, depths=(1, 1, 2, 1), dims=(16, 24, 32, 40)), IMAGENET, 64),
     "vit": (lambda: vit(img_size=64), IMAGENET, 64),
     "vit of small patches": (lambda: vit(img_size=32, patch_size=8), IMAGENET, 32),
+    "vit as wide as H/14": (
+        lambda: vit(img_size=28, patch_size=14, embed_dim=1280, depth=1, num_heads=16),
+        IMAGENET,
+        28,
+    ),
     "xcit": (lambda: xcit(64, 16), PLAIN, 64),
     "xcit of small patches": (lambda: xcit(96, 8), PLAIN, 64),
     "xcit nano": (lambda: xcit(128, 16), PLAIN, 64),
@@ -73,6 +78,7 @@ FULL = {
     "convnext_large": "convnext",
     "vit_base_patch16_224": "vit",
     "vit_base_patch32_224": "vit",
+    "vit_huge_patch14_224": "vit",
     "deit_small_patch16_224": "vit",
     "xcit_small_12_p16_224": "xcit",
     "efficientnet_b3": "efficientnet_b3",

@@ -11,6 +11,14 @@ from ..network import ClassifierNetwork
 
 EPSILON = 1e-6
 """Of all norms, as in timm."""
+HEAD_WIDTHS = {1280: 80}
+"""Channels of an attention head by the width of a vision transformer (H/14), which its tensors do not show."""
+USUAL_HEAD_WIDTH = 64
+
+
+def head_count(width: int) -> int:
+    """How many attention heads the published vision transformers of a width have, timm's and CLIP's."""
+    return max(width // HEAD_WIDTHS.get(width, USUAL_HEAD_WIDTH), 1)
 
 
 class Mlp(nn.Sequential):

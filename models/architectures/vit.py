@@ -13,10 +13,8 @@ from torch import Tensor, nn
 from ..network import whole_strides
 from ..state_dict import Shapes
 from ._entry import Architecture, ArchitectureError, count_blocks, read_integer
-from ._tokens import EPSILON, Mlp, TokenNetwork, as_maps
+from ._tokens import EPSILON, Mlp, TokenNetwork, as_maps, head_count
 
-HEAD_WIDTH = 64
-"""Of one attention head, in all sizes of ViT and DeiT."""
 OTHERS = {"norm_pre.weight", "head_dist.weight", "dist_token", "reg_token"}
 """What other transformers have besides."""
 LIMITS = {"width": 8192, "depth": 128, "heads": 256, "patch_size": 64, "image_size": 4096}
@@ -125,7 +123,7 @@ def _sizes(shapes: Shapes) -> dict[str, Any] | None:
     return {
         "width": patches[0],
         "depth": count_blocks(shapes, "blocks.{}.attn.qkv.weight"),
-        "heads": max(patches[0] // HEAD_WIDTH, 1),
+        "heads": head_count(patches[0]),
         "patch_size": patches[2],
         "image_size": grid * patches[2],
     }
