@@ -1,10 +1,11 @@
-"""What transformers share: their tokens as maps, and their MLPs."""
+"""What transformers share, and in part ConvNeXt: tokens as maps, position embeddings, attention heads, MLPs."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..network import ClassifierNetwork
@@ -56,3 +57,12 @@ def as_maps(tokens: Tensor, height: int, width: int) -> Tensor:
     rows = torch.cat([tokens[:, :1].expand(-1, width, -1), tokens[:, 1:]], 1)
     maps: Tensor = rows.mT.unflatten(2, (1 + height, width))
     return maps
+
+
+def resize_positions(positions: Tensor, grid: int, height: int, width: int) -> Tensor:
+    """Position embeddings `[1 + grid * grid, F]` for `height` x `width` patches, bicubic, as timm and open_clip do."""
+    if (height, width) == (grid, grid):
+        return positions
+    maps = positions[1:].mT.unflatten(1, (grid, grid))[None].float()
+    maps = F.interpolate(maps, (height, width), mode="bicubic", align_corners=False, antialias=True)
+    return torch.cat([positions[:1], maps[0].flatten(1).mT.to(positions)])

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ..network import whole_strides
 from ._clip import CLIP_MEAN, CLIP_STD, ClipTower, layer_norm, text_layer
 from ._entry import Architecture, ArchitectureError, read_integer, read_integers
-from .convnext import EPSILON, STRIDE, patch_stem, stages
+from ._tokens import EPSILON
+from .convnext import STRIDE, patch_stem, stages
 
 
 class Trunk(nn.Module):

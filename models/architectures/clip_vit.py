@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..checkpointing import CheckpointedBlocks
 from ..network import whole_strides
 from ._clip import CLIP_MEAN, CLIP_STD, ClipTower, layer_norm, text_layer
 from ._entry import Architecture, ArchitectureError, read_integer
+from ._tokens import as_maps, resize_positions
 
 
 class QuickGELU(nn.Module):
@@ -92,10 +92,8 @@ class ClipVit(ClipTower):
         patches = self.conv1(whole_strides(x, self.patch_size))
         height, width = patches.shape[2:]
         tokens = torch.cat([self.class_embedding.expand(len(x), 1, -1), patches.flatten(2).mT], 1)
-        tokens = self.transformer(self.ln_pre(tokens + self._positions(height, width)))
-        rows = torch.cat([tokens[:, :1].expand(-1, width, -1), tokens[:, 1:]], 1)
-        maps: Tensor = rows.mT.unflatten(2, (1 + height, width))
-        return maps
+        positions = resize_positions(self.positional_embedding, self.grid, height, width)
+        return as_maps(self.transformer(self.ln_pre(tokens + positions)), height, width)
 
     def embed_image(self, features: Tensor) -> Tensor:
         return self._embed(features[:, :, 0, 0])
@@ -107,13 +105,6 @@ class ClipVit(ClipTower):
         dtype = self.classes.weight.dtype
         embedding: Tensor = layer_norm(tokens, self.ln_post, dtype) @ self.proj.to(dtype)
         return embedding
-
-    def _positions(self, height: int, width: int) -> Tensor:
-        if (height, width) == (self.grid, self.grid):
-            return self.positional_embedding
-        maps = self.positional_embedding[1:].mT.unflatten(1, (self.grid, self.grid))[None].float()
-        maps = F.interpolate(maps, (height, width), mode="bicubic", align_corners=False, antialias=True)
-        return torch.cat([self.positional_embedding[:1], maps[0].flatten(1).mT.to(self.positional_embedding)])
 
 
 def build_clip_vit(classes: int, hyperparameters: Mapping[str, Any]) -> ClipVit:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -14,9 +13,8 @@ from ..checkpointing import CheckpointedBlocks
 from ..network import ClassifierNetwork, whole_strides
 from ..state_dict import Shapes
 from ._entry import NO_MEAN, NO_STD, Architecture, ArchitectureError, count_blocks, read_integers
+from ._tokens import EPSILON, Mlp
 
-EPSILON = 1e-6
-"""Of all norms, as in timm."""
 STRIDE = 32
 
 
@@ -34,8 +32,7 @@ class Block(nn.Module):
         super().__init__()
         self.conv_dw = nn.Conv2d(width, width, 7, padding=3, groups=width)
         self.norm = nn.LayerNorm(width, EPSILON)
-        layers = {"fc1": nn.Linear(width, 4 * width), "act": nn.GELU(), "fc2": nn.Linear(4 * width, width)}
-        self.mlp = nn.Sequential(OrderedDict(layers))
+        self.mlp = Mlp(width)
         self.gamma = nn.Parameter(torch.ones(width))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -137,7 +134,7 @@ def build_convnext(classes: int, hyperparameters: Mapping[str, Any], conv_stem: 
 
 def _sizes(shapes: Shapes) -> dict[str, Any] | None:
     stages = count_blocks(shapes, "stages.{}.blocks.0.conv_dw.weight")
-    if not stages or "stem.0.weight" not in shapes:
+    if not stages:
         return None
     widths = [shapes[f"stages.{stage}.blocks.0.conv_dw.weight"][0] for stage in range(stages)]
     depths = [count_blocks(shapes, f"stages.{stage}.blocks.{{}}.conv_dw.weight") for stage in range(stages)]
@@ -147,9 +144,7 @@ def _sizes(shapes: Shapes) -> dict[str, Any] | None:
 def _sizes_with_stem(shapes: Shapes) -> dict[str, Any] | None:
     # Each convolution is followed by a norm and an activation.
     found = [shapes[name] for name in (f"stem.stem.{3 * index}.weight" for index in range(8)) if name in shapes]
-    if not found:
-        return None
-    sizes = _sizes({**shapes, "stem.0.weight": found[0]})
+    sizes = _sizes(shapes)
     return sizes and {**sizes, "stem": [shape[0] for shape in found]}
 
 

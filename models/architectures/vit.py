@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ..network import whole_strides
 from ..state_dict import Shapes
 from ._entry import Architecture, ArchitectureError, count_blocks, read_integer
-from ._tokens import EPSILON, Mlp, TokenNetwork, as_maps, head_count
+from ._tokens import EPSILON, Mlp, TokenNetwork, as_maps, head_count, resize_positions
 
 OTHERS = {"norm_pre.weight", "head_dist.weight", "dist_token", "reg_token"}
 """What other transformers have besides."""
@@ -87,15 +87,9 @@ class VisionTransformer(TokenNetwork):
         patches = self.patch_embed(whole_strides(x, self.patch_size))
         height, width = patches.shape[2:]
         tokens = torch.cat([self.cls_token.expand(len(x), -1, -1), patches.flatten(2).mT], 1)
-        tokens = self.norm(self.blocks(tokens + self._positions(height, width)))
+        positions = resize_positions(self.pos_embed[0], self.grid, height, width)
+        tokens = self.norm(self.blocks(tokens + positions))
         return as_maps(tokens, height, width)
-
-    def _positions(self, height: int, width: int) -> Tensor:
-        if (height, width) == (self.grid, self.grid):
-            return self.pos_embed
-        maps = self.pos_embed[:, 1:].mT.unflatten(2, (self.grid, self.grid)).float()
-        maps = F.interpolate(maps, (height, width), mode="bicubic", align_corners=False, antialias=True)
-        return torch.cat([self.pos_embed[:, :1], maps.flatten(2).mT.to(self.pos_embed)], 1)
 
 
 def build_vit(classes: int, hyperparameters: Mapping[str, Any]) -> VisionTransformer:
