@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from robust_synthesis.models import (
     CheckpointError,
     RobustClassifier,
+    checkpointing,
     load_classifier,
     open_classifier,
     optimize_for_inference,
@@ -124,6 +125,31 @@ def test_a_vit_at_another_size_computes_as_in_timm(tmp_path: Path) -> None:
     ours, _ = read_third_party(tmp_path / "vit.pth")
     assert ours.input_size == 64
     assert_equal(ours, behind(IMAGENET, theirs), torch.rand(1, 3, 96, 48))
+
+
+@pytest.mark.parametrize("name", ["convnext", "vit"])
+def test_recomputed_activations_give_the_same_gradient(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = random_network({"name": name, **SMALL[name]}, CLASSES).requires_grad_(False)
+    images = torch.rand(2, 3, 64, 64, requires_grad=True)
+
+    def gradient() -> tuple[Tensor, int]:
+        saved: list[int] = []
+
+        def pack(tensor: Tensor) -> Tensor:
+            saved.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss = network(images).square().sum()
+        return torch.autograd.grad(loss, images)[0], sum(saved)
+
+    results = []
+    for limit in (2**40, 0):
+        monkeypatch.setattr(checkpointing, "KEPT_BYTES", limit)
+        results.append(gradient())
+    (kept, many), (recomputed, few) = results
+    torch.testing.assert_close(recomputed, kept, rtol=1e-5, atol=1e-6)
+    assert few < many / 2
 
 
 @pytest.mark.parametrize("name", FULL)

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..checkpointing import CheckpointedBlocks
 from ..network import whole_strides
 from ..state_dict import Shapes
 from ._entry import Architecture, ArchitectureError, count_blocks, read_integer
@@ -79,7 +80,7 @@ class VisionTransformer(TokenNetwork):
         self.cls_token = nn.Parameter(0.02 * torch.randn(1, 1, width))
         self.pos_embed = nn.Parameter(0.02 * torch.randn(1, 1 + self.grid**2, width))
         self.patch_embed = PatchEmbed(width, patch_size)
-        self.blocks = nn.Sequential(*(Block(width, heads) for _ in range(depth)))
+        self.blocks = CheckpointedBlocks(*(Block(width, heads) for _ in range(depth)))
         self.norm = nn.LayerNorm(width, EPSILON)
         self.head = nn.Linear(width, classes)
 
