@@ -135,7 +135,9 @@ def _beside(found: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _vit(own: Mapping[str, Tensor], has_text: bool) -> dict[str, Any] | None:
     """Hyperparameters of a vision transformer, from its tensors."""
     patches, positions, projection = (own.get(key) for key in ("conv1.weight", "positional_embedding", "proj"))
-    if patches is None or positions is None or projection is None or patches.ndim != 4 or positions.ndim != 2:
+    if patches is None or positions is None or projection is None:
+        return None
+    if (patches.ndim, positions.ndim, projection.ndim) != (4, 2, 2) or not len(positions):
         return None
     width, patch_size = patches.shape[0], patches.shape[2]
     openai = (width, patch_size) == (OPENAI_WIDTH, OPENAI_PATCH) or not has_text
@@ -155,7 +157,7 @@ def _convnext(own: Mapping[str, Tensor], _has_text: bool) -> dict[str, Any] | No
     """Hyperparameters of a ConvNeXt, from its tensors."""
     projection = own.get("head.proj.weight")
     gammas = [own.get(f"trunk.stages.{stage}.blocks.0.gamma") for stage in range(4)]
-    if projection is None or any(gamma is None for gamma in gammas):
+    if projection is None or projection.ndim != 2 or any(gamma is None or gamma.ndim != 1 for gamma in gammas):
         return None
     return {
         "name": "clip_convnext",

@@ -131,7 +131,7 @@ def _compare(entry: Architecture, prefix: str, found: Mapping[str, Tensor]) -> _
     None if they are not of its kind, so that its hyperparameters are unknown.
     """
     origins = {_renamed(name.removeprefix(prefix), entry): name for name in found if name.startswith(prefix)}
-    sizes = entry.infer(_shapes(origins, found)) if entry.infer else {}
+    sizes = entry.sizes(_shapes(origins, found))
     if sizes is None:
         return None
     architecture = {"name": entry.name, **sizes}

@@ -56,6 +56,14 @@ class Architecture:
     other_statistics: Mapping[int, tuple[Triple, Triple]] = field(default_factory=dict)
     """Mean and std for a number of classes, where they differ from those."""
 
+    def sizes(self, shapes: Shapes) -> dict[str, Any] | None:
+        """What `infer` reads from a file's tensors, or nothing without it; None where they are of another network."""
+        try:
+            return self.infer(shapes) if self.infer else {}
+        except (IndexError, ValueError):
+            # A tensor of the right name with too few dimensions or without a number.
+            return None
+
     def statistics(self, classes: int) -> tuple[Triple, Triple]:
         """The mean and std of its usual training images."""
         return self.other_statistics.get(classes, (self.mean, self.std))
