@@ -179,8 +179,10 @@ def _with_side_files(
     file, classes = _original(card, source), len(card.labels)
     sidecar = read_sidecar(file)
     own = None
+    # What was converted from another format was recognised, too, and says no more than its original.
+    own_format = file == source and read_card(source) is not None
     # A CLIP's image tower without classes has no names to read, whatever lies beside it.
-    if classes and (file != source or not read_card(source)):
+    if classes and not own_format:
         own = own_labels(file, classes)
     elif classes and sidecar and sidecar.labels:
         own = fitting(sidecar.labels, sidecar.path, file, classes)
@@ -190,9 +192,15 @@ def _with_side_files(
     if sidecar:
         notes.append(str(sidecar))
     elif file != source and (gone := card.training.get(SIDECAR)):
-        notes.append(f"{gone}, which gave its input size, mean or std, is gone: {source.name} is used without them.")
-    if sidecar and sidecar.quick_gelu is not None and "quick_gelu" in card.architecture:
-        card = replace(card, architecture={**card.architecture, "quick_gelu": sidecar.quick_gelu})
+        notes.append(
+            f"{gone}, which gave its input size, mean, std or activation, is gone: {source.name} is used without them."
+        )
+    if "quick_gelu" in card.architecture:
+        if sidecar and sidecar.quick_gelu is not None:
+            card = replace(card, architecture={**card.architecture, "quick_gelu": sidecar.quick_gelu})
+        elif not own_format:
+            activation = "QuickGELU" if card.architecture["quick_gelu"] else "GELU"
+            notes.append(f"Its activation was taken to be {activation}, which the file does not say.")
     card = _configured(card, (given or DataConfig()).over(sidecar.config if sidecar else DataConfig()))
     if sentence := card.training.get(ASSUMED):
         notes.append(str(sentence))

@@ -126,9 +126,6 @@ def _read_tower(path: Path, tower: FoundTower, about: Mapping[str, Any]) -> tupl
     kind = "vision transformer" if tower.architecture["name"] == "clip_vit" else "ConvNeXt"
     text = "its text tower beside it" if tower.text else "no text tower"
     sentence = f"{path.name} is the image tower of a CLIP, a {kind}, with {text}: Classes from Text gives it classes."
-    if "quick_gelu" in tower.architecture:
-        activation = "QuickGELU" if tower.architecture["quick_gelu"] else "GELU"
-        sentence += f" Its activation was taken to be {activation}, which the file does not say."
     return RobustClassifier(network, card), sentence
 
 

@@ -194,6 +194,7 @@ def test_the_sidecar_says_what_the_activation_is(tmp_path: Path) -> None:
     (tmp_path / "tower.json").write_text(json.dumps(config))
     opened = open_classifier(path)
     assert "activation QuickGELU" in " ".join(opened.notes)
+    assert "taken to be" not in " ".join(opened.notes)
     card = opened.classifier.card
     assert (card.architecture["quick_gelu"], card.input_size, card.mean) == (True, 80, (0.5, 0.5, 0.5))
     (tmp_path / "tower.json").write_text('{"quick_gelu": true}')
@@ -202,6 +203,26 @@ def test_the_sidecar_says_what_the_activation_is(tmp_path: Path) -> None:
     (tmp_path / "tower.json").write_text('{"quick_gelu": "yes"}')
     with pytest.raises(CheckpointError, match=r"quick_gelu of tower.json is 'yes': write true or false"):
         open_classifier(path)
+
+
+def test_what_its_activation_was_taken_to_be_is_said_at_every_run_unless_a_sidecar_says_it(tmp_path: Path) -> None:
+    path = write_clip(random_clip("vit"), tmp_path, "bin")
+    guess = "Its activation was taken to be GELU, which the file does not say."
+    assert [" ".join(open_classifier(path).notes).count(guess) for _ in range(2)] == [1, 1]
+    path.with_suffix(".safetensors").unlink()
+    sidecar = path.with_suffix(".json")
+    sidecar.write_text('{"quick_gelu": true}')
+    # The first run converts.
+    for _ in range(2):
+        opened = open_classifier(path)
+        assert opened.classifier.card.architecture["quick_gelu"] is True
+        assert "taken to be" not in " ".join(opened.notes)
+    sidecar.unlink()
+    assert open_classifier(path).notes == (
+        "tower.json, which gave its input size, mean, std or activation, is gone: tower.safetensors is used without "
+        "them.",
+        guess,
+    )
 
 
 def test_broken_towers_are_refused(tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ def test_a_sidecar_is_read_each_time_and_never_converted(checkpoint: Path) -> No
     opened = open_classifier(converted)
     assert config_of(opened.classifier) == OWN
     assert opened.notes == (
-        "mine.json, which gave its input size, mean or std, is gone: mine.safetensors is used without them.",
+        "mine.json, which gave its input size, mean, std or activation, is gone: mine.safetensors is used without "
+        "them.",
     )
 
 
