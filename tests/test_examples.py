@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,12 +132,18 @@ def test_the_example_pictures_are_in_the_input_folder(server: ComfyServer) -> No
 
 
 @pytest.fixture(scope="module")
-def stand_in(server: ComfyServer) -> None:
+def stand_in(server: ComfyServer) -> Iterator[None]:
     """The Hub's classifiers that some examples name, with random weights, put into their folder by hand."""
     folder = server.base / "models" / "robust_classifiers"
     folder.mkdir(parents=True, exist_ok=True)
-    write_clip(random_clip("vit"), folder, "bin").rename(folder / "fare2_vit_l14.bin")
-    write_robustness_checkpoint(folder / "resnet50_l2_eps3.ckpt", "resnet50", legacy=True)
+    clip, resnet = folder / "fare2_vit_l14.bin", folder / "resnet50_l2_eps3.ckpt"
+    write_clip(random_clip("vit"), folder, "bin").rename(clip)
+    write_robustness_checkpoint(resnet, "resnet50", legacy=True)
+    yield
+    # The server is shared, and other tests want to see that these are not there.
+    for file in (clip, resnet):
+        for written in folder.glob(f"{file.stem}.*"):
+            written.unlink()
 
 
 @pytest.mark.usefixtures("stand_in")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,8 +74,14 @@ def generate(classifier: str, target: str, seed: int = 0) -> Prompt:
     }
 
 
-def answer(server: ComfyServer, path: str) -> Any:
-    with urllib.request.urlopen(f"{server.url}/robust_synthesis/{path}") as response:
+def notes(server: ComfyServer) -> Any:
+    with urllib.request.urlopen(f"{server.url}/robust_synthesis/classifiers") as response:
+        return json.load(response)
+
+
+def class_list(server: ComfyServer, classifier: str) -> Any:
+    form = urllib.parse.urlencode({"classifier": classifier}).encode()
+    with urllib.request.urlopen(f"{server.url}/robust_synthesis/classes", form) as response:
         return json.load(response)
 
 
@@ -83,8 +90,8 @@ def test_a_classifier_of_the_hub_is_downloaded_converted_and_generates(
 ) -> None:
     options = client.object_info()["RobustLoadClassifier"]["input"]["required"]["classifier"][1]["options"]
     assert options[:4] == ["canvas", "painters", "seasons", HASHED]
-    assert answer(hub_comfyui, "classifiers")[LARGE] == "on the Hub, 205 MB, not here yet"
-    names = answer(hub_comfyui, f"classes?classifier={LARGE}")["classes"]
+    assert notes(hub_comfyui)[LARGE] == "on the Hub, 205 MB, not here yet"
+    names = class_list(hub_comfyui, LARGE)["classes"]
     assert len(names) == 1000
     assert names[0] == ["tench", "Tinca tinca"]
     # Listing the classes downloads nothing.
@@ -106,7 +113,7 @@ def test_a_classifier_of_the_hub_is_downloaded_converted_and_generates(
         f"{LARGE}.ckpt",
         f"{LARGE}.safetensors",
     ]
-    assert answer(hub_comfyui, "classifiers")[LARGE] == "from the Hub, 51 MB, here"
+    assert notes(hub_comfyui)[LARGE] == "from the Hub, 51 MB, here"
 
     # From now on neither the Hub nor the pickle is needed.
     asked = len(hub.requests)
@@ -165,9 +172,9 @@ def test_a_cancelled_download_is_resumed(hub: HubServer, client: ComfyClient, mo
 def test_a_users_own_checkpoint_is_used(client: ComfyClient, models: Path, hub_comfyui: ComfyServer) -> None:
     (models / "mine").mkdir(parents=True, exist_ok=True)
     write_robustness_checkpoint(models / "mine" / "H2Z.pt", "cifar_resnet18", 2)
-    assert answer(hub_comfyui, "classes?classifier=mine/H2Z.pt")["message"].startswith("Run once")
+    assert class_list(hub_comfyui, "mine/H2Z.pt")["message"].startswith("Run once")
     client.run(generate("mine/H2Z.pt", "zebra"))
-    assert answer(hub_comfyui, "classes?classifier=mine/H2Z.pt")["classes"] == [["horse"], ["zebra"]]
+    assert class_list(hub_comfyui, "mine/H2Z.pt")["classes"] == [["horse"], ["zebra"]]
     # A workflow keeps the name it was saved with.
     (models / "mine" / "H2Z.pt").unlink()
     client.free()
