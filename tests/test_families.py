@@ -42,6 +42,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "deepmind_wide_resnet": {"stem": 8, "widths": [16, 32, 64], "depth": 2},
     "vit": {"width": 128, "depth": 2, "heads": 2, "patch_size": 16, "image_size": 64},
     "xcit": {"width": 64, "depth": 2, "heads": 4, "strides": 4},
+    "swin": {"width": 16, "depths": [2, 2, 2, 2], "heads": [1, 2, 2, 4], "image_size": 64, "halving_ends": False},
 }
 
 
@@ -127,7 +128,7 @@ def test_a_vit_at_another_size_computes_as_in_timm(tmp_path: Path) -> None:
     assert_equal(ours, behind(IMAGENET, theirs), torch.rand(1, 3, 96, 48))
 
 
-@pytest.mark.parametrize("name", ["convnext", "vit"])
+@pytest.mark.parametrize("name", ["convnext", "vit", "swin"])
 def test_recomputed_activations_give_the_same_gradient(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = random_network({"name": name, **SMALL[name]}, CLASSES).requires_grad_(False)
     images = torch.rand(2, 3, 64, 64, requires_grad=True)
@@ -369,6 +370,10 @@ def test_the_contract_holds(tmp_path: Path, name: str) -> None:
         ("vit", {"image_size": 65}),
         ("xcit", {"strides": 0}),
         ("xcit", {"width": 10**9}),
+        ("swin", {"depths": [2, 2, 2]}),
+        ("swin", {"heads": [3, 2, 2, 4]}),
+        ("swin", {"image_size": 65}),
+        ("swin", {"halving_ends": 1}),
     ],
 )
 def test_an_impossible_description_is_refused(name: str, change: Mapping[str, Any]) -> None:
