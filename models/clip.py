@@ -1,4 +1,4 @@
-"""CLIPs: the image tower in a file of open_clip or of an image tower alone, its text tower, and classes from texts."""
+"""CLIPs: the image tower in a file, whole or alone, the text tower beside it, and classes from texts."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from .architectures._clip import ClipTower
 from .architectures._tokens import head_count
 from .classifier import RobustClassifier
+from .clip_names import as_open_clip
 from .safe_load import load_tensors
 
 TEXT = "text."
@@ -42,9 +43,9 @@ class FoundTower:
 def find_tower(found: Mapping[str, Tensor]) -> FoundTower | None:
     """Find a CLIP's image tower among the tensors of a file, under any prefix; None if there is none.
 
-    Layouts: open_clip's (`visual.*`, and the text tower beside it), and `visual` alone without its prefix. Whether the
-    activation is QuickGELU is not in the tensors: a tower alone is one of OpenAI's, and so is an L/14; others have the
-    plain GELU.
+    Layouts: open_clip's (`visual.*`, and the text tower beside it), and `visual` alone without its prefix; for those
+    of transformers see `as_open_clip`. Whether the activation is QuickGELU is not in the tensors: a tower alone is one
+    of OpenAI's, and so is an L/14; others have the plain GELU.
     """
     for name in found:
         for first, hyperparameters in (("class_embedding", _vit), ("trunk.stem.0.weight", _convnext)):
@@ -71,7 +72,7 @@ def text_tensors(path: Path) -> dict[str, Tensor]:
             names = [name for name in file.keys() if name.startswith(TEXT)]  # noqa: SIM118 (no mapping)
             if names:
                 return {name.removeprefix(TEXT): file.get_tensor(name) for name in names}
-    tower = find_tower(load_tensors(path))
+    tower = find_tower(as_open_clip(path, load_tensors(path)))
     return dict(tower.text) if tower else {}
 
 

@@ -14,6 +14,8 @@ from .files import is_file
 from .label_file import SideFileError, labels_from, parse_literal, read_text
 
 SIZES = range(8, 4097)
+OF_TRANSFORMERS = ("clip", "clip_vision_model")
+"""Kinds of models in transformers' configurations."""
 KEYS = ("input_size", "mean", "std", "labels", "quick_gelu")
 Channels = tuple[float, float, float]
 
@@ -83,8 +85,8 @@ def read_sidecar(file: Path) -> Sidecar | None:
     """Read the sidecar of a classifier's file; None if there is none.
 
     It is a JSON object with any of `input_size`, `mean`, `std`, `labels` and `quick_gelu`, or a list of class names
-    alone (see `label_file.labels_from`), or an `open_clip_config.json`. Other keys are ignored, because other programs
-    write files of this name.
+    alone (see `label_file.labels_from`), or an `open_clip_config.json`, or the `config.json` of a CLIP of transformers.
+    Other keys are ignored, because other programs write files of this name.
 
     Raises:
         SideFileError: it is no JSON, or a value is impossible.
@@ -95,6 +97,8 @@ def read_sidecar(file: Path) -> Sidecar | None:
     content = parse_literal(read_text(path), path)
     if isinstance(content, Mapping) and isinstance(content.get("model_cfg"), Mapping):
         content = _of_open_clip(content)
+    elif isinstance(content, Mapping) and content.get("model_type") in OF_TRANSFORMERS:
+        content = _of_transformers(content)
     if not isinstance(content, Mapping) or not any(key in content for key in KEYS):
         return Sidecar(path, DataConfig(), labels_from(content, path) if _only_labels(content) else None)
     labels = labels_from(content["labels"], path) if content.get("labels") is not None else None
@@ -121,6 +125,14 @@ def _of_open_clip(content: Mapping[str, Any]) -> Mapping[str, Any]:
         "std": images.get("std"),
         "quick_gelu": model.get("quick_gelu", False),
     }
+
+
+def _of_transformers(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A sidecar's keys from transformers' configuration of a CLIP, which leaves out what is usual."""
+    vision = content.get("vision_config", content)
+    vision = vision if isinstance(vision, Mapping) else {}
+    activation = vision.get("hidden_act", "quick_gelu")
+    return {"input_size": vision.get("image_size"), "quick_gelu": activation == "quick_gelu"}
 
 
 def data_config(input_size: int = 0, mean: str = "", std: str = "") -> DataConfig:

@@ -51,6 +51,17 @@ def checked_float32(path: Path, name: str, tensor: Tensor) -> Tensor:
     )
 
 
+def refuse_expanded(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse expanded (stride-0) tensors: they claim more numbers than they store, and a copy could fill the memory.
+
+    Raises:
+        CheckpointError: there is one.
+    """
+    for name, tensor in tensors.items():
+        if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
+            raise CheckpointError(f"{path.name} is refused: its tensor {name} claims more numbers than the file holds.")
+
+
 def assign_weights(network: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Make tensors the weights of a network on the meta device, without a copy."""
     counters = {name: torch.tensor(0) for name, _ in network.named_buffers() if name.endswith("num_batches_tracked")}

@@ -7,19 +7,26 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from . import normalisation
 from .architectures import ArchitectureError, build_network, find_architecture
 from .classifier import ClassifierCard, RobustClassifier
 from .clip import FoundTower, find_tower
+from .clip_names import CLASS_EMBEDDING, as_open_clip
 from .label_file import SideFileError
 from .labels import labels_of
 from .recognition import Recognised, recognise
 from .safe_load import load_tensors
-from .state_dict import CheckpointError, assign_weights, checked_float32, shape_mismatches, shapes_of, weights
+from .state_dict import (
+    CheckpointError,
+    assign_weights,
+    checked_float32,
+    refuse_expanded,
+    shape_mismatches,
+    shapes_of,
+    weights,
+)
 
-OF_TRANSFORMERS = "vision_model.embeddings.class_embedding"
 ASSUMED = "assumed_normalisation"
 """Key of `card.training` in a classifier whose file had no mean and std: the sentence that says so."""
 
@@ -41,17 +48,17 @@ def read_third_party(path: Path, about: Mapping[str, Any] | None = None) -> tupl
         CheckpointError: it is not such a file, is not whole, would run code, or its network is not in the registry.
     """
     found = load_tensors(path)
-    tower = find_tower(found)
+    tower = find_tower(as_open_clip(path, found))
     if tower:
         return _read_tower(path, tower, about or {})
-    if any(name.endswith(OF_TRANSFORMERS) for name in found):
+    if any(name.endswith(CLASS_EMBEDDING) for name in found):
         raise CheckpointError(
-            f"{path.name} is a CLIP in the layout of transformers, which is not read here: take open_clip's file "
-            "of it (open_clip_model.safetensors or open_clip_pytorch_model.bin)."
+            f"{path.name} is the image tower of a CLIP without its visual_projection, which takes images to where "
+            "texts are: take a file of the whole CLIP."
         )
     recognised = recognise(path, found)
     entry, architecture, classes = recognised.entry, recognised.architecture, recognised.classes
-    _refuse_expanded(path, recognised.tensors)
+    refuse_expanded(path, recognised.tensors)
     try:
         labels, source = labels_of(path, classes, entry.label_lists)
     except SideFileError as error:
@@ -88,17 +95,10 @@ def read_third_party(path: Path, about: Mapping[str, Any] | None = None) -> tupl
     return RobustClassifier(network, card), " ".join(sentences)
 
 
-def _refuse_expanded(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse expanded (stride-0) tensors: they claim more numbers than they store, and a copy could fill the memory."""
-    for name, tensor in tensors.items():
-        if tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
-            raise CheckpointError(f"{path.name} is refused: its tensor {name} claims more numbers than the file holds.")
-
-
 def _read_tower(path: Path, tower: FoundTower, about: Mapping[str, Any]) -> tuple[RobustClassifier, str]:
     """Read a CLIP's image tower; see `read_third_party`."""
     # The text tower is read later, and from the file of the pack's own format that is written of both.
-    _refuse_expanded(path, {**tower.tensors, **tower.text})
+    refuse_expanded(path, {**tower.tensors, **tower.text})
     entry = find_architecture(tower.architecture["name"])
     try:
         with torch.device("meta"):

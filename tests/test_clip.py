@@ -22,10 +22,21 @@ from robust_synthesis.models import (
     save_classifier,
 )
 from robust_synthesis.models.architectures import ArchitectureError, build_network
-from robust_synthesis.models.clip import find_tower, text_tensors, tower_of, with_texts
+from robust_synthesis.models.clip import FoundTower, find_tower, text_tensors, tower_of, with_texts
+from robust_synthesis.models.clip_names import as_open_clip
+from robust_synthesis.models.conversion import conversion_of
 from robust_synthesis.models.state_dict import shapes_of, weights
 from robust_synthesis.models.third_party import read_third_party
-from tests.clip_files import FULL_SIZE, LAYOUTS, SMALL, full_size_clip, random_clip, write_clip
+from tests.clip_files import (
+    FULL_SIZE,
+    LAYOUTS,
+    OF_TRANSFORMERS,
+    SMALL,
+    full_size_clip,
+    random_clip,
+    transformers_state,
+    write_clip,
+)
 
 TEXTS = ["a lighthouse at night", "a forest, in autumn", "people"]
 
@@ -57,7 +68,10 @@ def with_classes(tower: RobustClassifier, model: Any) -> RobustClassifier:
 
 
 @pytest.mark.parametrize(
-    ("kind", "layout"), [(kind, "bin") for kind in SMALL] + [(kind, x) for kind in ("vit", "convnext") for x in LAYOUTS]
+    ("kind", "layout"),
+    [(kind, "bin") for kind in SMALL]
+    + [(kind, layout) for kind in ("vit", "convnext") for layout in LAYOUTS]
+    + [(kind, layout) for kind in ("vit", "vit with quick gelu", "as wide as H/14") for layout in OF_TRANSFORMERS],
 )
 def test_logits_and_gradient_are_open_clips(kind: str, layout: str, tmp_path: Path) -> None:
     model = random_clip(kind)
@@ -80,7 +94,14 @@ def test_logits_and_gradient_are_open_clips(kind: str, layout: str, tmp_path: Pa
 @pytest.mark.parametrize("name", FULL_SIZE)
 def test_the_public_sizes_are_recognised_from_their_tensors(name: str) -> None:
     model = full_size_clip(name)
-    found = find_tower(dict(model.state_dict()))
+    layouts = [dict(model.state_dict())]
+    if "convnext" not in name:
+        layouts.append(dict(as_open_clip(Path("full.safetensors"), transformers_state(model))))
+    for state in layouts:
+        assert_public_size(name, model, find_tower(state))
+
+
+def assert_public_size(name: str, model: Any, found: FoundTower | None) -> None:
     assert found is not None
     with torch.device("meta"):
         network = build_network(found.architecture, 0)
@@ -160,13 +181,17 @@ def test_recomputed_activations_give_the_same_gradient_in_less_memory(
     assert few_estimated < all_estimated
 
 
-@pytest.mark.parametrize("kind", ["vit", "convnext"])
-def test_a_tower_and_its_classes_are_saved_and_loaded_with_the_text_tower(kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "layout"), [("vit", "bin"), ("convnext", "bin"), ("vit", "transformers"), ("vit", "transformers, wrapped")]
+)
+def test_a_tower_and_its_classes_are_saved_and_loaded_with_the_text_tower(
+    kind: str, layout: str, tmp_path: Path
+) -> None:
     model = random_clip(kind)
-    path = write_clip(model, tmp_path, "bin")
+    path = write_clip(model, tmp_path, layout)
     opened = open_classifier(path)
     assert opened.classifier.labels == ()
-    assert opened.source == tmp_path / "tower.safetensors"
+    assert opened.source == conversion_of(path)
     text = text_tensors(opened.source)
     assert shapes_of(text) == {k: tuple(v.shape) for k, v in model.state_dict().items() if not k.startswith("visual.")}
     classifier = with_classes(opened.classifier, model)
@@ -237,12 +262,48 @@ def test_broken_towers_are_refused(tmp_path: Path) -> None:
         torch.save(changed, tmp_path / "tower.bin")
         with pytest.raises(CheckpointError, match=r"no kind that this pack knows|claims more numbers"):
             open_classifier(tmp_path / "tower.bin")
-    torch.save({"vision_model.embeddings.class_embedding": torch.rand(8)}, tmp_path / "tower.bin")
-    with pytest.raises(CheckpointError, match=r"in the layout of transformers.*: take open_clip's file"):
-        open_classifier(tmp_path / "tower.bin")
     assert list(tmp_path.iterdir()) == [tmp_path / "tower.bin"]
     with pytest.raises(ArchitectureError, match="heads do not divide"):
         build_network({**find_tower(state).architecture, "heads": 3}, 2)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("visual_projection.weight", None, "tower of a CLIP without its visual_projection.*: take a file of the whole"),
+        ("visual_projection.weight", torch.tensor(1.0), "without its visual_projection"),
+        ("vision_model.encoder.layers.1.self_attn.k_proj.weight", None, r"lacks transformer.*1\.attn\.in_proj_weight"),
+        ("vision_model.encoder.layers.0.self_attn.q_proj.bias", torch.tensor(1.0), "lacks transformer.*in_proj_bias"),
+        ("vision_model.encoder.layers.0.self_attn.q_proj.weight", torch.rand(128, 9), "lacks .*in_proj_weight"),
+        ("vision_model.encoder.layers.0.self_attn.q_proj.lora_A", torch.rand(4, 128), "q_proj.lora_A besides"),
+    ],
+)
+def test_broken_files_of_transformers_are_refused(name: str, change: Tensor | None, words: str, tmp_path: Path) -> None:
+    state = transformers_state(random_clip("vit"))
+    state.pop(name, None)
+    torch.save(state | ({} if change is None else {name: change}), tmp_path / "tower.bin")
+    with pytest.raises(CheckpointError, match=rf"^tower\.bin is .*{words}"):
+        open_classifier(tmp_path / "tower.bin")
+
+
+def test_parts_that_claim_more_than_the_file_holds_are_not_joined(tmp_path: Path) -> None:
+    huge = torch.zeros(1, 1).expand(10**7, 10**7)
+    parts = {f"vision_model.encoder.layers.0.self_attn.{letter}_proj.weight": huge for letter in "qkv"}
+    torch.save(transformers_state(random_clip("vit")) | parts, tmp_path / "tower.bin")
+    with pytest.raises(CheckpointError, match=r"q_proj\.weight claims more numbers than the file holds"):
+        open_classifier(tmp_path / "tower.bin")
+
+
+def test_transformers_configuration_is_a_sidecar(tmp_path: Path) -> None:
+    path = write_clip(random_clip("vit"), tmp_path, "transformers")
+    for vision, quick, size in (
+        ({"hidden_act": "gelu", "image_size": 80}, False, 80),
+        # What is usual is left out.
+        ({"hidden_size": 128}, True, 64),
+    ):
+        (tmp_path / "tower.json").write_text(json.dumps({"model_type": "clip", "vision_config": vision}))
+        card = open_classifier(path).classifier.card
+        assert (card.architecture["quick_gelu"], card.input_size) == (quick, size)
 
 
 def test_only_towers_take_texts(tiny: RobustClassifier, tmp_path: Path) -> None:
