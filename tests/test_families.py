@@ -70,6 +70,9 @@ THEIRS: dict[str, tuple[Callable[[], nn.Module], tuple[Any, Any], int]] = {
     "xcit of small patches": (lambda: xcit(96, 8), PLAIN, 64),
     "xcit nano": (lambda: xcit(128, 16), PLAIN, 64),
     "efficientnet_b0": (lambda: timm.create_model("efficientnet_b0", num_classes=CLASSES), IMAGENET, 64),
+    "seresnet50": (lambda: timm.create_model("seresnet50", num_classes=CLASSES), IMAGENET, 64),
+    "timm_vgg11": (lambda: timm.create_model("vgg11", num_classes=CLASSES), IMAGENET, 256),
+    "timm_vgg11_bn at small sizes": (lambda: timm.create_model("vgg11_bn", num_classes=CLASSES), IMAGENET, 70),
     "efficientnet_lite0": (lambda: timm.create_model("efficientnet_lite0", num_classes=CLASSES), IMAGENET, 64),
 }
 """A network of timm; the mean and std that are assumed of it; the size of the images."""
@@ -84,6 +87,8 @@ FULL = {
     "deit_small_patch16_224": "vit",
     "xcit_small_12_p16_224": "xcit",
     "efficientnet_b3": "efficientnet_b3",
+    "seresnet101": "seresnet101",
+    "vgg16": "timm_vgg16",
 }
 
 

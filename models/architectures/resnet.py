@@ -1,4 +1,4 @@
-"""torchvision's ResNets, and those of the `robustness` library for CIFAR."""
+"""torchvision's ResNets, those of the `robustness` library for CIFAR, and timm's with squeeze and excitation."""
 
 from __future__ import annotations
 
@@ -45,9 +45,37 @@ def _without_last_activation(block: Any, x: Tensor) -> Tensor:
     y = block.bn2(block.conv2(block.relu(block.bn1(block.conv1(x)))))
     if isinstance(block, Bottleneck):
         y = block.bn3(block.conv3(block.relu(y)))
+    if isinstance(block, SqueezedBottleneck):
+        y = block.se(y)
     shortcut = x if block.downsample is None else block.downsample(x)
     result: Tensor = y + shortcut
     return result
+
+
+class Squeeze(nn.Module):
+    """Scales each channel by what the means of all say (Hu et al., arXiv 1709.01507)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(width, width // 16, 1)
+        self.relu = nn.ReLU()
+        self.fc2 = nn.Conv2d(width // 16, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = x * self.fc2(self.relu(self.fc1(x.mean((2, 3), keepdim=True)))).sigmoid()
+        return result
+
+
+class SqueezedBottleneck(Bottleneck):  # type: ignore[misc]
+    """torchvision's block with a squeeze before the shortcut."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.se = Squeeze(self.conv3.out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.relu(_without_last_activation(self, x))
+        return result
 
 
 class CifarResNet(ResNet):
@@ -78,6 +106,8 @@ ARCHITECTURES = (
     _imagenet("resnext50_32x4d", partial(ResNet, Bottleneck, [3, 4, 6, 3], groups=32, width_per_group=4)),
     _imagenet("wide_resnet50_2", partial(ResNet, Bottleneck, [3, 4, 6, 3], width_per_group=128)),
     _imagenet("wide_resnet50_4", partial(ResNet, Bottleneck, [3, 4, 6, 3], width_per_group=256)),
+    _imagenet("seresnet50", partial(ResNet, SqueezedBottleneck, [3, 4, 6, 3])),
+    _imagenet("seresnet101", partial(ResNet, SqueezedBottleneck, [3, 4, 23, 3])),
     _cifar("cifar_resnet18", partial(CifarResNet, BasicBlock, [2, 2, 2, 2])),
     _cifar("cifar_resnet34", partial(CifarResNet, BasicBlock, [3, 4, 6, 3])),
     _cifar("cifar_resnet50", partial(CifarResNet, Bottleneck, [3, 4, 6, 3])),
