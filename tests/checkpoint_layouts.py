@@ -29,6 +29,7 @@ ONE_OF_EACH_FAMILY = [
     "shufflenet_v2_x1_0",
     "vgg11",
     "seresnet50",
+    "resnest50d",
     "efficientnet_lite0",
     {"name": "cifar_wide_resnet", "stem": 4, "widths": [16, 20, 24], "depth": 2},
 ]

@@ -89,7 +89,7 @@ def test_each_network_has_torchvisions_tensors_and_names_its_last_layer(name: st
     assert network.get_classifier().out_features == 1000
     ours, torchvisions = ({k: v.shape for k, v in n.state_dict().items()} for n in (network, theirs))
     assert ours == torchvisions
-    others = ("cifar_", "seresnet", "timm_", "wide_resnet50_4", "efficientnet_lite0")
+    others = ("cifar_", "seresnet", "resnest", "timm_", "wide_resnet50_4", "efficientnet_lite0")
     assert (network is theirs) == name.startswith(others)
 
 

@@ -13,12 +13,13 @@ from timm.models.swin_transformer import SwinTransformer, checkpoint_filter_fn
 from torch import Tensor
 
 from robust_synthesis.models import CheckpointError
+from robust_synthesis.models.architectures import ArchitectureError, build_network
 from robust_synthesis.models.architectures.swin import WindowAttention
 from robust_synthesis.models.recognition import recognise
 from robust_synthesis.models.state_dict import weights
 from robust_synthesis.models.third_party import read_third_party
 from tests.checkpoint_layouts import vary
-from tests.test_families import CLASSES, IMAGENET, assert_equal, behind
+from tests.test_families import CLASSES, IMAGENET, SMALL, assert_equal, behind
 
 FULL = {
     "swin_tiny_patch4_window7_224": 224,
@@ -117,3 +118,11 @@ def test_a_relative_is_refused(tmp_path: Path) -> None:
     torch.save(theirs(window_size=(2, 2, 2, 1)).state_dict(), path)
     with pytest.raises(CheckpointError, match=r"The nearest is swin, but layers\.3\.blocks\.0.* is \[1, 4\] instead"):
         read_third_party(path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"depths": [2, 2, 2]}, {"heads": [3, 2, 2, 4]}, {"image_size": 65}, {"halving_ends": 1}, {"width": 0}]
+)
+def test_an_impossible_description_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ArchitectureError):
+        build_network({"name": "swin", **SMALL["swin"], **change}, 2)
