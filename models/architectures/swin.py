@@ -87,7 +87,8 @@ class WindowAttention(nn.Module):
     def _windows(self, x: Tensor) -> Tensor:
         """Arrange `[B, h, w, D]` as `[B, rows, columns, N, D]`, windows of N tokens."""
         windows = x.unflatten(2, (-1, self.window)).unflatten(1, (-1, self.window))
-        return windows.transpose(2, 3).flatten(3, 4)
+        result: Tensor = windows.transpose(2, 3).flatten(3, 4)
+        return result
 
     def _mask(self, x: Tensor, margins: tuple[int, ...]) -> Tensor:
         """What is added to the attention, `[windows * heads, N, N]`: the bias, and -inf for what is no token."""
@@ -98,7 +99,8 @@ class WindowAttention(nn.Module):
         bias = table[offsets[:, None, :, None], offsets[:, None]].flatten(2, 3).flatten(0, 1).permute(2, 0, 1)
         tokens = F.pad(x.new_ones(1, *x.shape[1:3], 1), (0, 0, *margins))
         nothing = self._windows(tokens).flatten(0, 2)[:, None, None, :, 0] == 0
-        return bias.masked_fill(nothing, -math.inf).flatten(0, 1)
+        mask: Tensor = bias.masked_fill(nothing, -math.inf).flatten(0, 1)
+        return mask
 
 
 class Block(nn.Module):

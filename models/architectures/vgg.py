@@ -57,7 +57,7 @@ class ConvolutionalVGG(PooledActivationNetwork):
 
     def forward_preactivation(self, x: Tensor) -> Tensor:
         maps = self.features(x)
-        size = [max(side, KERNEL) for side in maps.shape[2:]]
+        size = (max(maps.shape[2], KERNEL), max(maps.shape[3], KERNEL))
         result: Tensor = self.pre_logits(F.adaptive_avg_pool2d(maps, size))
         return result
 
