@@ -92,9 +92,10 @@ def test_a_part_of_a_text_is_no_class() -> None:
     assert parse_class_expression("a, b", ("a", "b", "a b")) == Mix(((0, 1.0), (1, 1.0)))
 
 
-def test_logits_are_open_clips_for_the_same_texts(pack: ModuleType, classifier_folder: Path) -> None:
+@pytest.mark.parametrize("layout", ["bin", "transformers"])
+def test_logits_are_open_clips_for_the_same_texts(layout: str, pack: ModuleType, classifier_folder: Path) -> None:
     model = random_clip("vit with quick gelu")
-    made = classes(pack, load(pack, classifier_folder), template="a photo of {}", texts=f"{LINES}{LONG}")
+    made = classes(pack, load(pack, classifier_folder, layout), template="a photo of {}", texts=f"{LINES}{LONG}")
     assert made.model.labels == ("a lighthouse at night", "a horse running (fast)", "ratio 16:9", LONG.strip())
     texts = ["a lighthouse at night", "a horse, running (fast)", "ratio 16:9", LONG.strip()]
     tokens = open_clip.tokenize([f"a photo of {text}" for text in texts])
