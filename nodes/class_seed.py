@@ -9,10 +9,10 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..models import RobustClassifier
-from ..synthesis import Mix, automatic_start, class_seeds, parse_class_expression, photo_noise
+from ..synthesis import Mix, class_seeds, parse_class_expression, photo_noise
 from ..synthesis.ascent import Callback
+from ..synthesis.seeds import CANDIDATES, has_seeds
 from ..synthesis.seeds import best_of as best
-from ..synthesis.seeds import has_seeds
 from ..synthesis.tasks.classify import class_cross_entropy
 from .comfy.classifiers import LoadedClassifier
 from .comfy.execution import run_batch, to_intermediate
@@ -61,7 +61,7 @@ class RobustClassSeed(io.ComfyNode):
                     tooltip="class gaussian: drawn from the mean and the covariance of the class's training pictures. "
                     "natural noise: the spectrum, contrast and colours of photographs, no class; for classifiers "
                     "without class seeds, or for surprises. automatic: the first where the classifier has seeds for "
-                    "the class, else the second.",
+                    f"the class, else the best of {CANDIDATES} of the second.",
                 ),
                 io.Int.Input(
                     "best_of",
@@ -99,6 +99,8 @@ class RobustClassSeed(io.ComfyNode):
         # Natural noise has no class, and is not chosen for one where only one is drawn.
         needs_class = method != NATURAL_NOISE or best_of > 1
         mix = parse_class_expression(target_class, model.card.labels) if needs_class else None
+        if method == AUTOMATIC:
+            method, best_of = _automatic(model, mix, best_of)
         # Out of inference mode the pictures are ordinary tensors, usable by any node that takes gradients.
         with torch.inference_mode(False):
             draw = _drawing(model, mix, height, width, method)
@@ -126,19 +128,24 @@ def _drawing(
     seeds = model.seeds
     if mix is None or method == NATURAL_NOISE:
         return lambda random_seeds: photo_noise(height, width, random_seeds)
-    if method == CLASS_GAUSSIAN:
-        wanted = [index for index, weight in mix.weights if weight > 0]
-        missing = [model.labels[index] for index in wanted if seeds is None or index not in seeds.classes]
-        if seeds is None or missing:
-            raise ValueError(
-                f"The classifier '{model.card.title}' has no class seeds{' for ' if missing else ''}"
-                f"{', '.join(missing)}. Choose the method '{AUTOMATIC}' or '{NATURAL_NOISE}', or give it seeds with "
-                "Fit Class Seeds."
-            )
-        return lambda random_seeds: class_seeds(seeds, mix, height, width, random_seeds)
-    if not has_seeds(seeds, mix):
-        show_status("The classifier has no seeds for this class: starting from natural noise.")
-    return lambda random_seeds: automatic_start(seeds, mix, height, width, random_seeds)
+    wanted = [index for index, weight in mix.weights if weight > 0]
+    missing = [model.labels[index] for index in wanted if seeds is None or index not in seeds.classes]
+    if seeds is None or missing:
+        raise ValueError(
+            f"The classifier '{model.card.title}' has no class seeds{' for ' if missing else ''}"
+            f"{', '.join(missing)}. Choose the method '{AUTOMATIC}' or '{NATURAL_NOISE}', or give it seeds with "
+            "Fit Class Seeds."
+        )
+    return lambda random_seeds: class_seeds(seeds, mix, height, width, random_seeds)
+
+
+def _automatic(model: RobustClassifier, mix: Mix | None, best_of: int) -> tuple[str, int]:
+    """The method that `automatic` stands for, and how many pictures to choose among."""
+    if has_seeds(model.seeds, mix):
+        return CLASS_GAUSSIAN, best_of
+    candidates = max(best_of, CANDIDATES)
+    show_status(f"The classifier has no seeds for this class: starting from the best of {candidates} natural noises.")
+    return NATURAL_NOISE, candidates
 
 
 def _side_input(name: str, tooltip: str) -> io.Input:

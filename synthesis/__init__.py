@@ -30,7 +30,6 @@ from .presets import Preset as Preset
 from .presets import preset as preset
 from .presets import presets as presets
 from .presets import read_presets as read_presets
-from .seeds import automatic_start as automatic_start
 from .seeds import best_of as best_of
 from .seeds import class_seeds as class_seeds
 from .seeds import fit_seeds as fit_seeds
@@ -48,6 +47,7 @@ from .tasks.classify import classify as classify
 from .tasks.features import VISUALISE as VISUALISE
 from .tasks.features import region_features as region_features
 from .tasks.features import visualise_features as visualise_features
+from .tasks.generate import automatic_start as automatic_start
 from .tasks.generate import generate as generate
 from .tasks.inpaint import FILLS as FILLS
 from .tasks.inpaint import InpaintSettings as InpaintSettings

@@ -23,6 +23,8 @@ PHOTO_CONTRAST, PHOTO_CONTRAST_SPREAD = 0.23, 0.055
 PHOTO_MEAN = (0.454, 0.461, 0.443)
 # A factor of the covariance of mean colours: brightness, warmth, green against magenta.
 PHOTO_MEAN_FACTOR = ((0.118, 0.062, 0.017), (0.132, 0.012, -0.030), (0.159, -0.056, 0.012))
+CANDIDATES = 8
+"""Where a class has no seeds, a start is chosen among so many pictures of noise: see docs/numbers.md."""
 # Neighbouring seeds are neighbouring pictures of a batch: their candidates must not be the same pictures.
 CANDIDATE_STRIDE = 0x9E3779B97F4A7C15
 SEED_COUNT = 2**64
@@ -69,15 +71,6 @@ def has_seeds(seeds: ClassSeeds | None, mix: Mix | None) -> bool:
     """Whether there are seeds for every class that attracts, and one that does."""
     wanted = {index for index, weight in mix.weights if weight > 0} if mix else set()
     return seeds is not None and bool(wanted) and wanted <= set(seeds.classes)
-
-
-def automatic_start(
-    seeds: ClassSeeds | None, mix: Mix | None, height: int, width: int, random_seeds: Sequence[int]
-) -> Tensor:
-    """`class_seeds` where there are any for the mix, else `photo_noise`; with their arguments and results."""
-    if seeds is not None and mix is not None and has_seeds(seeds, mix):
-        return class_seeds(seeds, mix, height, width, random_seeds)
-    return photo_noise(height, width, random_seeds)
 
 
 def seed_size(seeds: ClassSeeds | None, input_size: int) -> tuple[int, int]:

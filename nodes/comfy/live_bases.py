@@ -9,7 +9,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ...models import RobustClassifier
-from ...synthesis import automatic_start, parse_class_expression
+from ...synthesis import automatic_start, parse_class_expression, photo_noise
 from ...synthesis.live.files import LARGEST_SIDE
 from ..live_requests import SMALLEST_SIDE, Base, BlankBase, FileBase, SeedBase
 from ..tensors import images_from_comfy
@@ -69,5 +69,7 @@ def _load_image(base: FileBase) -> Tensor:
 
 def _seed(base: SeedBase, classifier: RobustClassifier) -> Tensor:
     """As Class-Conditional Seed's method automatic."""
-    mix = parse_class_expression(base.what, classifier.card.labels) if base.what.strip() else None
-    return automatic_start(classifier.seeds, mix, base.height, base.width, [base.seed])
+    if not base.what.strip():
+        return photo_noise(base.height, base.width, [base.seed])
+    mix = parse_class_expression(base.what, classifier.card.labels)
+    return automatic_start(classifier, mix, base.height, base.width, [base.seed])

@@ -1,4 +1,4 @@
-"""Generate images of a class: a seed from the class's Gaussian, or noise, then an ascent."""
+"""Generate images of a class: a seed from the class's Gaussian, or noise that is a little like it, then an ascent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ...models import RobustClassifier
 from ..ascent import Callback
 from ..mix import Mix
 from ..presets import preset
-from ..seeds import automatic_start
+from ..seeds import CANDIDATES, best_of, class_seeds, has_seeds, photo_noise
+from .classify import class_cross_entropy
 from .translate import TranslateSettings, translate
 
 
@@ -25,8 +26,7 @@ def generate(
     """Generate one image for each random seed (arXiv 1906.09453, section 3.1).
 
     Args:
-        classifier: on any device. Without class seeds (see `seeds.fit_seeds`) for the classes it starts from noise with
-            the statistics of photographs.
+        classifier: on any device.
         mix: the classes; the seeds blend those with a positive weight.
         random_seeds: one for each image. The same seed gives the same image, alone or in a batch.
         settings: of the ascent; the preset `generate` by default.
@@ -38,5 +38,23 @@ def generate(
     """
     settings = settings or preset(TranslateSettings, "generate").settings
     height, width = size or (classifier.input_size, classifier.input_size)
-    start = automatic_start(classifier.seeds, mix, height, width, random_seeds).to(classifier.mean.device)
+    start = automatic_start(classifier, mix, height, width, random_seeds)
     return translate(classifier, start, mix, settings, random_seeds, callback=callback)
+
+
+def automatic_start(
+    classifier: RobustClassifier, mix: Mix, height: int, width: int, random_seeds: Sequence[int]
+) -> Tensor:
+    """What `generate` starts from: `class_seeds`, or without class seeds for the mix the best of some `photo_noise`.
+
+    Returns:
+        `[len(random_seeds), 3, height, width]` in [0, 1], float32, on the classifier's device.
+    """
+    device, seeds = classifier.mean.device, classifier.seeds
+    if seeds is not None and has_seeds(seeds, mix):
+        return class_seeds(seeds, mix, height, width, random_seeds).to(device)
+
+    def draw(numbers: Sequence[int]) -> Tensor:
+        return photo_noise(height, width, numbers).to(device)
+
+    return best_of(CANDIDATES, draw, class_cross_entropy(classifier, mix), random_seeds)
