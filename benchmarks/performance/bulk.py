@@ -7,7 +7,6 @@ only the driver does, listing pictures and packing shards, if that is less.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import tempfile
 import time
@@ -20,8 +19,10 @@ from robust_synthesis.bulk import Job, Output, expand, make_all
 from robust_synthesis.bulk.cluster import Cluster
 from robust_synthesis.bulk.making import load
 from robust_synthesis.bulk.picture_record import job_of, save
+from robust_synthesis.models import fast_precision
 from robust_synthesis.models.devices import fastest_device
 
+from ..command_line import new_parser, read
 from ..table import Table
 from .processes import seconds
 
@@ -32,13 +33,14 @@ SHARD = 1000
 
 def main() -> None:
     """Print the table and the estimate."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--count", type=int, default=96, metavar="N", help="pictures of each row")
     parser.add_argument("--side", type=int, default=96, metavar="PIXELS")
     parser.add_argument("--steps", type=int, default=15)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--gpu-rate", type=float, metavar="R", help="pictures a second of one GPU, measured elsewhere")
-    options = parser.parse_args()
+    device = fastest_device()
+    options = read(parser, {"count": 48}, device, fast_precision(torch.device(device)))
     job = Job(
         operation="generate",
         target_class="sea",
@@ -47,8 +49,7 @@ def main() -> None:
         width=options.side,
         height=options.side,
     )
-    device = fastest_device()
-    table = Table(f"{options.count} pictures of {options.side} px, {device}", {"seconds": ".1f", "pictures/s": ".2f"})
+    table = Table(f"{options.count} pictures of {options.side} px", {"seconds": ".1f", "pictures/s": ".2f"})
     alone = _rate(table, "one process", [job], device, options.batch, None)
     if importlib.util.find_spec("ray"):
         for workers in (1, 2):

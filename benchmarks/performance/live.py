@@ -25,6 +25,7 @@ from robust_synthesis.models import (
 from robust_synthesis.synthesis import natural_noise
 from robust_synthesis.synthesis.live import Brush, LiveStroke, Painting
 
+from ..command_line import new_parser, read
 from ..table import Table
 from .processes import seconds
 
@@ -41,11 +42,12 @@ ROUNDS = 3
 
 def parse(description: str | None) -> argparse.Namespace:
     """Read the command line: which pictures, brushes and sizes."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(description)
     parser.add_argument("--sides", type=int, nargs="+", default=SIDES, metavar="PIXELS")
     parser.add_argument("--brushes", choices=BRUSHES, nargs="+", default=["class"], metavar="BRUSH")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="PIXELS")
-    return parser.parse_args()
+    parser.set_defaults(rounds=ROUNDS)
+    return read(parser, {"rounds": 1}, DEVICE, DTYPE)
 
 
 def main() -> None:
@@ -53,7 +55,7 @@ def main() -> None:
     arguments = parse(__doc__)
     classifier = optimize_for_inference(load_classifier(bundled_classifiers()["canvas"]).to(DEVICE), DTYPE)
     table = Table(
-        f"Strokes; torch {torch.__version__}, {DEVICE}, {torch.get_num_threads()} threads, {DTYPE}; milliseconds",
+        "Strokes; milliseconds",
         {
             "first picture": ".0f",
             "tick": ".0f",
@@ -72,14 +74,14 @@ def main() -> None:
         for kind in arguments.brushes:
             for size in arguments.sizes:
                 brush = Brush(kind=kind, what=BRUSHES[kind], size=size)
-                table.row(f"{side} x {side}, {kind} of {size}", *_measure(classifier, picture, brush))
+                table.row(f"{side} x {side}, {kind} of {size}", *_measure(classifier, picture, brush, arguments.rounds))
 
 
-def _measure(classifier: RobustClassifier, picture: Tensor, brush: Brush) -> list[float | None]:
+def _measure(classifier: RobustClassifier, picture: Tensor, brush: Brush, count: int) -> list[float | None]:
     ascends = brush.kind not in ("colour", "restore")
     # Leave out what a first run does once.
     _draw(classifier, Painting(picture), brush)
-    rounds = [_round(classifier, picture, brush, ascends) for _ in range(ROUNDS)]
+    rounds = [_round(classifier, picture, brush, ascends) for _ in range(count)]
     return [None if None in values else statistics.median(values) for values in zip(*rounds, strict=True)]
 
 

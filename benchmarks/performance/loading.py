@@ -7,7 +7,6 @@ Needs Linux.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import tempfile
 from collections.abc import Callable
@@ -20,11 +19,11 @@ from robust_synthesis.models import load_classifier, open_classifier
 from robust_synthesis.models.architectures import build_network
 from robust_synthesis.models.conversion import conversion_of
 
+from ..command_line import new_parser, read
 from ..table import Table
 from .processes import added_memory, in_new_process, seconds
 
 ARCHITECTURE, CLASSES = "resnet50", 1000
-THREADS = 2
 
 
 def plain_torch(path: Path) -> None:
@@ -55,7 +54,6 @@ METHODS: dict[str, Callable[[Path], None]] = {
 
 def measure(load: Callable[[Path], None], path: Path) -> tuple[float, int]:
     """Seconds, and bytes added."""
-    torch.set_num_threads(THREADS)
     # Imports the parts of torch that it loads only when they are used.
     build_network({"name": "narrow_resnet", "widths": [4], "blocks": [1], "stem_stride": 1, "activation": "relu"}, 2)
     build_network({"name": "resnet18"}, 2)
@@ -84,9 +82,9 @@ def write_checkpoint(path: Path) -> int:
 
 def main() -> None:
     """Print a row for each way to read the file."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--runs", type=int, default=5, metavar="N")
-    arguments = parser.parse_args()
+    arguments = read(parser, {"runs": 2})
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "checkpoint.ckpt"
         numbers = write_checkpoint(path)

@@ -5,7 +5,6 @@ Memory is the peak of the whole process, torch included. Masks cover a quarter o
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable
 
 import torch
@@ -27,6 +26,7 @@ from robust_synthesis.synthesis import (
     upsample,
 )
 
+from ..command_line import new_parser, read
 from ..table import Table
 from .processes import in_new_process, peak_memory, seconds
 
@@ -34,6 +34,8 @@ SEA, FEATURE = Mix.single(13), Mix.single(282)
 OPERATIONS = ("generate", "translate", "inpaint", "paint", "upsample")
 SIZES = ((96, 96), (512, 512), (900, 1600), (1024, 1024), (2048, 2048))
 """Height and width."""
+QUICK = {"sizes": SIZES[:2]}
+DTYPE = fast_precision(torch.device("cpu"))
 
 
 def measure(operation: str, height: int, width: int) -> tuple[float, float]:
@@ -46,7 +48,7 @@ def measure(operation: str, height: int, width: int) -> tuple[float, float]:
 
 def _operation(name: str) -> Callable[[int, int], Tensor]:
     path = bundled_classifiers()["canvas"]
-    canvas = optimize_for_inference(load_classifier(path), fast_precision(torch.device("cpu")))
+    canvas = optimize_for_inference(load_classifier(path), DTYPE)
     features = FEATURE.vector(canvas.feature_count)
     change = preset(TranslateSettings, "translate").settings
     fill, brush = preset(InpaintSettings, "inpaint").settings, preset(PaintSettings, "paint").settings
@@ -72,12 +74,13 @@ def _operation(name: str) -> Callable[[int, int], Tensor]:
 
 def main() -> None:
     """Print a row for each operation and size."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--only", choices=OPERATIONS, nargs="+", default=OPERATIONS, metavar="OPERATION")
-    arguments = parser.parse_args()
+    parser.set_defaults(sizes=SIZES)
+    arguments = read(parser, QUICK, dtype=DTYPE)
     table = Table("Operations by width x height", {"seconds": ".1f", "peak MB": ".0f"})
     for operation in arguments.only:
-        for height, width in SIZES:
+        for height, width in arguments.sizes:
             table.row(f"{operation}, {width} x {height}", *in_new_process(measure, operation, height, width))
 
 

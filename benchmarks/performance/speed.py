@@ -7,7 +7,6 @@ measured in a process for each side. Everything runs on a GPU where there is one
 
 from __future__ import annotations
 
-import argparse
 import copy
 import statistics
 import sys
@@ -40,6 +39,7 @@ from robust_synthesis.synthesis import (
     translate,
 )
 
+from ..command_line import new_parser, read
 from ..quality.batches import seeds_of_each_class
 from ..quality.judge import Judge, load_judge
 from ..table import Table
@@ -52,13 +52,15 @@ STEPS = {
     "canvas": {1: (20, 100), 4: (10, 50), 16: (5, 25)},
 }
 """By network and batch size, the steps of a short and a long run: their difference leaves out what a run does once."""
-ROUNDS = 5
 TARGET = 1
 PAPER = preset(TranslateSettings, "paper generate").settings.ascent
 PRESET = preset(TranslateSettings, "generate").settings
 FEWER = ((PRESET.ascent.steps, PRESET.ascent.step_size), (12, 9.0), (10, 10.0), (8, 11.0))
 """Steps and step sizes of `generate`: its own, and fewer and larger ones."""
 RANDOM_SEEDS = range(1000, 1005)
+FULL: Mapping[str, Any] = {"losses": ("plain", "custom"), "batches": (1, 4, 16), "rounds": 5, "every": 1}
+"""The losses and batch sizes, how many rounds each side gets, and which pictures lead to the paper's result."""
+QUICK: Mapping[str, Any] = {"losses": ("plain",), "batches": (1,), "rounds": 2, "every": 20}
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MOCKED = ("cox", "cox.store", "dill", "pandas", "torchvision.models.utils")
 """What `robustness` imports for its other parts."""
@@ -69,12 +71,12 @@ Run = Callable[[Tensor, int], Tensor]
 
 def main() -> None:
     """Print both tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--data", type=Path, metavar="FILE", help="canvas-96, zip or folder: asks the judge as well")
-    arguments = parser.parse_args()
-    precision = str(DTYPE).removeprefix("torch.")
+    parser.set_defaults(**FULL)
+    arguments = read(parser, QUICK, DEVICE, DTYPE)
     table = Table(
-        f"A step; torch {torch.__version__}, {DEVICE}, {torch.get_num_threads()} threads, ours in {precision}",
+        "A step; the peer in float32",
         {
             "peer, ms": ".1f",
             "ours, ms": ".1f",
@@ -85,20 +87,21 @@ def main() -> None:
             "ours / peer": ".2f",
         },
     )
-    for name, batches in STEPS.items():
-        for loss in ("plain", "custom"):
-            for batch in batches:
-                table.row(f"{name}, batch {batch}, {loss} loss", *_compare(name, loss, batch))
-    _same_result(load_judge(arguments.data, _classifier("canvas").input_size) if arguments.data else None)
+    for name in STEPS:
+        for loss in arguments.losses:
+            for batch in arguments.batches:
+                table.row(f"{name}, batch {batch}, {loss} loss", *_compare(name, loss, batch, arguments.rounds))
+    judge = load_judge(arguments.data, _classifier("canvas").input_size) if arguments.data else None
+    _same_result(judge, arguments.every)
 
 
-def _compare(name: str, loss: str, batch: int) -> tuple[float, ...]:
+def _compare(name: str, loss: str, batch: int, rounds: int) -> tuple[float, ...]:
     sides, images = _sides(name, loss), _random_images(name, batch)
     short, long = STEPS[name][batch]
     times: dict[str, list[float]] = {side: [] for side in sides}
     for run in sides.values():
         run(images, 1)
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for side, run in sides.items():
             once, more = (seconds(partial(run, images, steps)) for steps in (short, long))
             times[side].append((more - once) / (long - short) * 1000)
@@ -193,11 +196,12 @@ def _peer(name: str, loss: str) -> Callable[..., Tensor]:
     return run
 
 
-def _same_result(judge: Judge | None) -> None:
+def _same_result(judge: Judge | None, every: int) -> None:
     """The time to where 60 steps of the paper's settings lead, picture by picture."""
     classifier, fast, peer = _classifier("canvas"), _fast("canvas"), _peer("canvas", "plain")
     assert classifier.seeds is not None
     starts, classes = seeds_of_each_class(classifier.seeds, classifier.input_size, RANDOM_SEEDS)
+    starts, classes = starts[::every], classes[::every]
     singles = list(zip(starts.to(DEVICE).split(1), classes.to(DEVICE).split(1), strict=True))
     results: dict[str, list[Tensor]] = {}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from ..command_line import new_parser, read
 
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 0.3
@@ -35,12 +36,12 @@ print("seconds", time.perf_counter() - started)
 
 def main() -> None:
     """Print each run and the median."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = new_parser(__doc__)
     parser.add_argument(
         "--comfyui", default=os.environ.get("COMFYUI_PATH"), metavar="DIR", help="its folder (default: $COMFYUI_PATH)"
     )
     parser.add_argument("--runs", type=int, default=5, metavar="N")
-    arguments = parser.parse_args()
+    arguments = read(parser, {"runs": 2})
     if not arguments.comfyui:
         parser.error("name ComfyUI's folder with --comfyui")
     times = []

@@ -6,7 +6,6 @@ Class Mask's method and settings too, so its figures are those of a fit, not of 
 
 from __future__ import annotations
 
-import argparse
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +22,7 @@ from robust_synthesis.synthesis import class_loss
 from robust_synthesis.synthesis.tasks.class_mask import FINENESS, SCALES, activation_map, gradient_map, on_edges
 from robust_synthesis.synthesis.views import resized
 
+from ..command_line import new_parser, read
 from ..data import data_set
 from ..table import Table
 
@@ -94,9 +94,9 @@ def methods(classifier: RobustClassifier, weights: Tensor) -> dict[str, Method]:
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("data", type=Path, help="the folder that holds canvas-128.zip")
-    data = data_set(parser.parse_args().data, "canvas-128")
+    data = data_set(read(parser, {}).data, "canvas-128")
     classifier = load_classifier(bundled_classifiers()["canvas"])
     names = [(label, number) for label, numbers in PICTURES.items() for number in numbers]
     with ZipFile(data) as archive:

@@ -6,7 +6,6 @@ real pictures' figures are the first row: no generated picture needs better ones
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from robust_synthesis.models import (
 from robust_synthesis.synthesis import Mix, TranslateSettings, class_seeds, preset, translate
 from robust_synthesis.training.data import read_split
 
+from ..command_line import new_parser, read
 from ..data import BUILD, as_float
 from ..table import Table
 from .generation import COLUMNS, figures
@@ -91,7 +91,7 @@ class Comparison:
         if not self.shared:
             raise SystemExit(f"No class of {data.name} is one of every classifier.")
         self.judge, self.count = load_judge(data, side), count
-        self.real = self.judge.features(as_float(self.test))
+        self.real = self.judge.known_features(self.test)
         numbers = range(FIRST_SEED, FIRST_SEED + count)
         self.images = {
             painter.name: {label: painter.paint(label, numbers) for label in self.classes[painter.name]}
@@ -134,14 +134,14 @@ class Comparison:
 
 def main() -> None:
     """Print the tables, and write the sheet."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("data", type=Path, help="a zip or folder of {train,test}/<class>/<picture>")
     parser.add_argument("classifiers", nargs="+", help="bundled names, or files")
     parser.add_argument("--pictures", type=int, default=20, metavar="N", help="of each class (default: 20)")
     parser.add_argument("--values", nargs="+", default=[""], metavar="JSON", help="changes to `generate`, each tried")
     parser.add_argument("--each-class", action="store_true", help="also what the judge agrees with, class by class")
     parser.add_argument("--sheet", type=Path, default=BUILD / "compare.png", metavar="FILE")
-    arguments = parser.parse_args()
+    arguments = read(parser, {"pictures": 1})
     chosen = painters(arguments.classifiers, arguments.values)
     if len({painter.classifier.input_size for painter in chosen}) > 1:
         parser.error("the classifiers have different input sizes")

@@ -6,7 +6,6 @@ in --real. FID falls as the number of pictures grows: name that number with the 
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from robust_synthesis.synthesis import (
     translate,
 )
 
+from ..command_line import new_parser, read
 from ..table import Table
 from .batches import BATCH_SIZE
 
@@ -112,14 +112,14 @@ def _starts(classifier: RobustClassifier, files: Sequence[Path], mix: Mix, numbe
 
 def main() -> None:
     """Generate what is missing, and print the metrics."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("--generated", type=Path, required=True, metavar="DIR", help="of the generated pictures")
     parser.add_argument("--real", type=Path, required=True, metavar="DIR", help="of the photographs to compare with")
     parser.add_argument("--classifier", default="canvas", metavar="NAME", help="a bundled one, or a file")
     parser.add_argument("--settings", choices=SETTINGS, default="generate")
     parser.add_argument("--photos", type=Path, metavar="DIR", help="start from these instead of class seeds")
     parser.add_argument("--count", type=int, default=50_000, metavar="N", help="how many pictures")
-    arguments = parser.parse_args()
+    arguments = read(parser, {"count": 39}, "cuda" if torch.cuda.is_available() else "cpu")
     classifier = load_classifier(bundled_classifiers().get(arguments.classifier, Path(arguments.classifier)))
     settings = SETTINGS[arguments.settings]
     generate_into(arguments.generated, classifier, settings, arguments.count, arguments.photos)

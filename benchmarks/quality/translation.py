@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import torch
 from torch import Tensor
 
@@ -17,6 +19,13 @@ from .masks import object_masks
 from .metrics import ssim
 
 EPSILONS = (5.0, 10.0, 20.0, 40.0, 80.0)
+_TRANSLATE = preset(TranslateSettings, "translate").settings
+STYLES = {
+    "style": preset(TranslateSettings, "style").settings,
+    "translate": _TRANSLATE,
+    "translate, epsilon 20": _TRANSLATE.with_values(epsilon=20.0),
+}
+"""What photographs are translated to a style with."""
 
 
 def translation(judge: Judge, classifier: RobustClassifier, test: Pictures) -> None:
@@ -45,7 +54,7 @@ def translation(judge: Judge, classifier: RobustClassifier, test: Pictures) -> N
             )
 
 
-def horse_to_zebra(judge: Judge, classifier: RobustClassifier, test: Pictures) -> None:
+def horse_to_zebra(judge: Judge, classifier: RobustClassifier, test: Pictures, epsilons: Sequence[float]) -> None:
     """Translate the test pictures of horses to zebras: the paper's most famous translation.
 
     The last column is measured where the two methods of `masks` agree on where the horse is.
@@ -67,13 +76,13 @@ def horse_to_zebra(judge: Judge, classifier: RobustClassifier, test: Pictures) -
 
     row("the photographs", photos, 0, None)
     usual, classes = preset(TranslateSettings, "translate").settings, torch.full((len(photos),), zebra)
-    for epsilon in EPSILONS:
+    for epsilon in epsilons:
         settings = usual.with_values(epsilon=epsilon)
         row("whole picture", translated(classifier, photos, classes, settings), settings.ascent.steps, epsilon)
 
 
-def photo_to_styles(judge: Judge, classifier: RobustClassifier, test: Pictures) -> None:
-    """Translate test photographs to each style; what the judge says of real test paintings is the bound."""
+def photo_to_styles(judge: Judge, classifier: RobustClassifier, test: Pictures, names: Iterable[str]) -> None:
+    """Translate test photographs to each style with some of `STYLES`; real paintings are the bound."""
     photo = classifier.labels.index("photo")
     photos = as_float(test[(test.classes == photo).nonzero().flatten()])
     styles = [index for index in range(len(classifier.labels)) if index != photo]
@@ -83,10 +92,8 @@ def photo_to_styles(judge: Judge, classifier: RobustClassifier, test: Pictures) 
     )
     seen = [judge.agreement(judge.features(as_float(test[test.classes == s])), torch.tensor(s)) for s in styles]
     table.row("real test paintings", sum(seen) / len(seen), None, *seen)
-    choices = {name: preset(TranslateSettings, name).settings for name in ("style", "translate")}
-    choices["translate, epsilon 20"] = choices["translate"].with_values(epsilon=20.0)
-    for name, settings in choices.items():
-        made = [translated(classifier, photos, torch.full((len(photos),), s), settings) for s in styles]
+    for name in names:
+        made = [translated(classifier, photos, torch.full((len(photos),), s), STYLES[name]) for s in styles]
         seen = [judge.agreement(judge.features(x), torch.tensor(s)) for x, s in zip(made, styles, strict=True)]
         kept = sum(ssim(x, photos) for x in made) / len(made)
         table.row(name, sum(seen) / len(seen), kept, *seen)

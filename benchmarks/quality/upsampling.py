@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ def inconsistency(images: Tensor, low: Tensor) -> float:
     return float((F.avg_pool2d(images, images.shape[2] // low.shape[2]) - low).abs().max())
 
 
-def upsampling(judge: Judge, classifier: RobustClassifier, test: Pictures) -> None:
+def upsampling(judge: Judge, classifier: RobustClassifier, test: Pictures, factors: Sequence[int]) -> None:
     """Compare enlarged pictures with the originals."""
     images = as_float(test)
     table = Table(
@@ -63,7 +63,7 @@ def upsampling(judge: Judge, classifier: RobustClassifier, test: Pictures) -> No
             lambda rows, mix: upsample(classifier, low[rows], factor, mix, settings), test.classes, class_given
         )
 
-    for factor in FACTORS:
+    for factor in factors:
         low = F.avg_pool2d(images, factor)
         for name, method in RESAMPLERS.items():
             row(f"{factor}x {name}", 0, resampled(low, factor, method), low)

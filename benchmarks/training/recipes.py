@@ -7,7 +7,6 @@ only differences matter. Trained networks are kept in `build/`.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import time
 from collections.abc import Mapping
@@ -27,6 +26,7 @@ from robust_synthesis.training.evaluation import accuracy
 from robust_synthesis.training.recipes import RECIPES, Attack, Recipe
 from robust_synthesis.training.seeds import fit_all_seeds
 
+from ..command_line import new_parser, read
 from ..data import BUILD, as_float
 from ..quality.batches import seeds_of_each_class, translated
 from ..quality.judge import load_judge
@@ -35,12 +35,12 @@ from ..table import Table
 
 SIZE, PICTURES, COUNT = 64, 80_000, 20
 ATTACK = Attack("l2", 1.0, 10, 0.25)
-QUICK = RECIPES["quick"]
+USUAL = RECIPES["quick"]
 BASE = replace(
-    QUICK,
-    architecture={**QUICK.architecture, "downsampling": "strided"},
+    USUAL,
+    architecture={**USUAL.architecture, "downsampling": "strided"},
     input_size=SIZE,
-    attack=replace(QUICK.attack, epsilon=1.0),
+    attack=replace(USUAL.attack, epsilon=1.0),
     cutmix_prob=0.0,
     pretrained="",
     crop_padding=6,
@@ -72,6 +72,8 @@ VARIATIONS: Mapping[str, Mapping[str, Any]] = {
     "label smoothing 0.1": {"label_smoothing": 0.1},
     "colours changed by 0.3": {"color_jitter": 0.3},
 }
+QUICK = {"pictures": 1000, "only": ("base", "epsilon 2"), "count": 1}
+"""Shows that everything runs, and no more: networks learn nothing from so few pictures."""
 
 
 def trained(name: str, recipe: Recipe, data: TrainingData) -> tuple[RobustClassifier, float]:
@@ -92,15 +94,18 @@ def trained(name: str, recipe: Recipe, data: TrainingData) -> tuple[RobustClassi
 
 def main() -> None:
     """Train, measure, generate."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("data", type=Path, help="canvas-96, zip or folder")
     parser.add_argument("--pictures", type=int, default=PICTURES, metavar="N", help="to train with, repeats counted")
     parser.add_argument("--only", choices=VARIATIONS, nargs="+", default=VARIATIONS, metavar="NAME")
     parser.add_argument("--sheet", type=Path, default=BUILD / "recipes.png", metavar="FILE")
-    arguments = parser.parse_args()
+    parser.set_defaults(count=COUNT)
+    arguments = read(parser, QUICK)
     judge, data = load_judge(arguments.data, SIZE), read_data(arguments.data, SIZE)
     real = judge.features(as_float(data.validation))
-    starts, classes = seeds_of_each_class(fit_all_seeds(data.train, len(data.labels), SIZE), SIZE, range(COUNT))
+    starts, classes = seeds_of_each_class(
+        fit_all_seeds(data.train, len(data.labels), SIZE), SIZE, range(arguments.count)
+    )
     sheet: list[Tensor] = []
     columns = {"minutes": ".1f", "clean": ".1%", "robust": ".1%", "judge": ".1%", "KID": ".1f", "grid": ".2f"}
     table = Table(f"{arguments.pictures} pictures of {SIZE} x {SIZE}, one change at a time", columns)
@@ -113,7 +118,7 @@ def main() -> None:
         agreed, distance = judge.agreement(features, classes), kernel_distance(features, real)
         table.row(name, minutes, found.clean, found.robust, agreed, distance, grid(images))
         # One of each class, a row for each variation.
-        sheet.append(images[::COUNT])
+        sheet.append(images[:: arguments.count])
         save_image(torch.cat(sheet), arguments.sheet, nrow=len(sheet[0]), pad_value=1)
 
 

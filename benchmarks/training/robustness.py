@@ -8,7 +8,6 @@ measures what they generate.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import torch
@@ -20,6 +19,7 @@ from robust_synthesis.training.data import Pictures, read_split
 from robust_synthesis.training.duplicates import deduplicate
 from robust_synthesis.training.evaluation import accuracy
 
+from ..command_line import new_parser, read
 from ..data import as_float
 from ..table import Table
 
@@ -60,17 +60,21 @@ def auto_pgd(classifier: RobustClassifier, pictures: Pictures, epsilon: float) -
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = new_parser(__doc__)
     parser.add_argument("data", type=Path, help="a zip or folder of {train,test}/<class>/<picture>")
     parser.add_argument("classifiers", type=Path, nargs="+", help="of the same classes")
     parser.add_argument("--epsilon", type=float, help="the first one's by default")
-    arguments = parser.parse_args()
+    parser.add_argument("--pictures", type=int, metavar="N", help="spread over the classes (default: all)")
+    arguments = read(parser, {"pictures": 40})
     classifiers = [optimize_for_inference(load_classifier(path)) for path in arguments.classifiers]
     if len({classifier.input_size for classifier in classifiers}) > 1:
         parser.error("the classifiers have different input sizes")
     side = classifiers[0].input_size
     test, train = (read_split(arguments.data, split, side)[0] for split in ("test", "train"))
     test = test[deduplicate(test, train)]
+    if arguments.pictures:
+        # They are ordered by class.
+        test = test[torch.linspace(0, len(test) - 1, arguments.pictures).long()]
     epsilon = arguments.epsilon or classifiers[0].card.training["epsilon"]
     radii = (epsilon / 2, epsilon, 2 * epsilon)
     columns = {"clean": ".1%"} | {f"{attack} {e:g}": ".1%" for e in radii for attack in ("PGD", "APGD")}
