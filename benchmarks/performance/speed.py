@@ -1,8 +1,9 @@
 """The ascent beside the loop that the paper's authors published: `AttackerModel` of their `robustness` package.
 
 Needs `pip install --no-deps robustness==1.2.1.post2`. Both sides have the same networks, weights, starts and steps,
-and take turns in one process; medians count. The floor is the network's forward and backward pass alone. Memory is
-measured in a process for each side. Everything runs on a GPU where there is one.
+and take turns in one process; medians count. The floor is the network alone, forward and backward; its rate beside
+that of a large product of matrices says how far from the processor's limit it is. Memory is measured in a process for
+each side. Everything runs on a GPU where there is one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from unittest.mock import MagicMock
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from robust_synthesis.models import (
     ClassifierCard,
@@ -40,8 +42,10 @@ from robust_synthesis.synthesis import (
 )
 
 from ..command_line import new_parser, read
+from ..data import held_out
 from ..quality.batches import seeds_of_each_class
-from ..quality.judge import Judge, load_judge
+from ..quality.generation import COLUMNS, figures
+from ..quality.judge import load_judge
 from ..table import Table
 from .processes import added_memory, in_new_process, seconds
 
@@ -55,7 +59,7 @@ STEPS = {
 TARGET = 1
 PAPER = preset(TranslateSettings, "paper generate").settings.ascent
 PRESET = preset(TranslateSettings, "generate").settings
-FEWER = ((PRESET.ascent.steps, PRESET.ascent.step_size), (12, 9.0), (10, 10.0), (8, 11.0))
+FEWER = ((PRESET.ascent.steps, PRESET.ascent.step_size), (10, 10.0), (8, 11.0), (6, 13.0), (5, 14.0), (4, 16.0))
 """Steps and step sizes of `generate`: its own, and fewer and larger ones."""
 RANDOM_SEEDS = range(1000, 1005)
 FULL: Mapping[str, Any] = {"losses": ("plain", "custom"), "batches": (1, 4, 16), "rounds": 5, "every": 1}
@@ -72,7 +76,7 @@ Run = Callable[[Tensor, int], Tensor]
 def main() -> None:
     """Print both tables."""
     parser = new_parser(__doc__)
-    parser.add_argument("--data", type=Path, metavar="FILE", help="canvas-96, zip or folder: asks the judge as well")
+    parser.add_argument("--data", type=Path, metavar="FILE", help="canvas-128, zip or folder: asks the judge as well")
     parser.set_defaults(**FULL)
     arguments = read(parser, QUICK, DEVICE, DTYPE)
     table = Table(
@@ -81,6 +85,7 @@ def main() -> None:
             "peer, ms": ".1f",
             "ours, ms": ".1f",
             "floor, ms": ".1f",
+            "of the matrix rate": ".0%",
             "peer / ours": ".2f",
             "peer, MB": ".0f",
             "ours, MB": ".0f",
@@ -91,8 +96,7 @@ def main() -> None:
         for loss in arguments.losses:
             for batch in arguments.batches:
                 table.row(f"{name}, batch {batch}, {loss} loss", *_compare(name, loss, batch, arguments.rounds))
-    judge = load_judge(arguments.data, _classifier("canvas").input_size) if arguments.data else None
-    _same_result(judge, arguments.every)
+    _same_result(arguments.data, arguments.every)
 
 
 def _compare(name: str, loss: str, batch: int, rounds: int) -> tuple[float, ...]:
@@ -107,7 +111,24 @@ def _compare(name: str, loss: str, batch: int, rounds: int) -> tuple[float, ...]
             times[side].append((more - once) / (long - short) * 1000)
     peer, ours, floor = (statistics.median(values) for values in times.values())
     memory = [in_new_process(_memory, name, loss, batch, side) / 1e6 for side in ("peer", "ours")]
-    return peer, ours, floor, peer / ours, *memory, memory[1] / memory[0]
+    rate = _operations(name, images) / (floor / 1000) / _matrix_rate()
+    return peer, ours, floor, rate, peer / ours, *memory, memory[1] / memory[0]
+
+
+def _operations(name: str, images: Tensor) -> int:
+    """Additions and multiplications of a step of the floor."""
+    with FlopCounterMode(display=False) as counter:
+        _sides(name, "plain")["floor"](images, 1)
+    return int(counter.get_total_flops())
+
+
+@cache
+def _matrix_rate() -> float:
+    """Additions and multiplications a second in the product of two matrices of 2048 x 2048."""
+    matrix = torch.rand(2048, 2048, device=DEVICE, dtype=DTYPE)
+    work = partial(torch.mm, matrix, matrix)
+    work()
+    return 2 * 2048**3 / statistics.median(seconds(work) for _ in range(9))
 
 
 def _memory(name: str, loss: str, batch: int, side: str) -> int:
@@ -196,7 +217,7 @@ def _peer(name: str, loss: str) -> Callable[..., Tensor]:
     return run
 
 
-def _same_result(judge: Judge | None, every: int) -> None:
+def _same_result(data: Path | None, every: int) -> None:
     """The time to where 60 steps of the paper's settings lead, picture by picture."""
     classifier, fast, peer = _classifier("canvas"), _fast("canvas"), _peer("canvas", "plain")
     assert classifier.seeds is not None
@@ -211,15 +232,17 @@ def _same_result(judge: Judge | None, every: int) -> None:
     def ours(settings: TranslateSettings) -> None:
         results["ours"] = [translate(fast, start, Mix.single(int(c)), settings, [0]) for start, c in singles]
 
-    columns = {"s a picture": ".3f", "times as fast": ".1f", "confidence": ".4f", "judge": ".1%"}
+    judge = load_judge(data, classifier.input_size) if data else None
+    real = judge.known_features(held_out(data, classifier)) if data and judge else None
+    columns = {"s a picture": ".3f", "times as fast": ".1f", "confidence": ".4f"} | (COLUMNS if judge else {})
     table = Table(f"The paper's result, {len(classes)} pictures of canvas, one at a time", columns)
     slowest = seconds(papers)
 
     def row(name: str, taken: float, images: Tensor) -> None:
         with torch.no_grad():
             confidence = classifier(images).softmax(1)[torch.arange(len(classes)), classes.to(DEVICE)].mean()
-        agreed = None if judge is None else judge.agreement(judge.features(images.cpu()), classes)
-        table.row(name, taken / len(classes), slowest / taken, float(confidence), agreed)
+        judged = [] if judge is None or real is None else figures(judge, images.cpu(), classes, real)
+        table.row(name, taken / len(classes), slowest / taken, float(confidence), *judged)
 
     row(f"peer, {PAPER.steps} steps", slowest, torch.cat(results["peer"]))
     for steps, step_size in FEWER:
