@@ -35,9 +35,9 @@ def test_every_benchmark_says_what_it_takes_and_can_be_quick(
 
 def test_the_page_of_numbers_names_every_benchmark_and_how_long_its_quick_run_takes() -> None:
     page = (ROOT / "docs" / "numbers.md").read_text("utf-8")
-    rows = re.findall(r"^\| `([a-z_.]+)[^|]*`[^|]*\|.*\| (\d+) \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z_.]+)[^|]*`[^|]*\|.*\| (\d+|-) \|$", page, re.MULTILINE)
     assert sorted(f"benchmarks.{name}" for name, _ in rows) == [name.removesuffix(".__main__") for name in SCRIPTS]
-    assert all(int(seconds) < 120 for _, seconds in rows)
+    assert all(seconds == "-" or int(seconds) < 120 for _, seconds in rows)
 
 
 def test_quick_changes_what_the_command_line_does_not_name(

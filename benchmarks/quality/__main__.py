@@ -27,12 +27,13 @@ QUICK = {
     "only": ("generation", "inpainting", "upsampling", "horses", "styles"),
     "pictures": 1,
     "every": 3,
+    "real": 2,
     "photos": 8,
     "factors": (4,),
     "epsilons": (20.0,),
     "styles": ("style",),
 }
-"""What the README names, of every third class."""
+"""What the README names, of every third class, beside few test pictures: distances compare within a table only."""
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=20, metavar="N", help="of each class (default: 20)")
     parser.add_argument("--photos", type=int, metavar="N", help="of each class, to translate (default: as --pictures)")
     parser.add_argument("--slow", action="store_true", help="inpaint with the paper's 720 steps as well")
-    parser.set_defaults(every=1, factors=FACTORS, epsilons=EPSILONS, styles=STYLES)
+    parser.set_defaults(every=1, real=None, factors=FACTORS, epsilons=EPSILONS, styles=STYLES)
     arguments = read(parser, QUICK)
     count, photos = arguments.pictures, arguments.photos or arguments.pictures
 
@@ -56,7 +57,8 @@ def main() -> None:
         judge, canvas, test = ready("canvas")
         few = first_of_each(test, count)[:: arguments.every]
         if "generation" in arguments.only:
-            generation(judge, canvas, test, count, arguments.every)
+            beside = first_of_each(test, arguments.real) if arguments.real else test
+            generation(judge, canvas, beside, count, arguments.every)
         if "starts" in arguments.only:
             starts(judge, canvas, test, count)
         if "large" in arguments.only:

@@ -91,7 +91,7 @@ class Comparison:
         if not self.shared:
             raise SystemExit(f"No class of {data.name} is one of every classifier.")
         self.judge, self.count = load_judge(data, side), count
-        self.real = self.judge.known_features(self.test)
+        self.real = self.judge.features(as_float(self.test))
         numbers = range(FIRST_SEED, FIRST_SEED + count)
         self.images = {
             painter.name: {label: painter.paint(label, numbers) for label in self.classes[painter.name]}

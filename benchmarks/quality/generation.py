@@ -47,7 +47,7 @@ def figures(
 
 def generation(judge: Judge, classifier: RobustClassifier, test: Pictures, count: int, every: int) -> None:
     """Compare `generate` with the paper's settings, on `count` pictures of each class, or every so many of them."""
-    real = judge.known_features(test)
+    real = judge.features(as_float(test))
     seeds, classes = seeds_of_each_class(_seeds(classifier), classifier.input_size, _random_seeds(count))
     seeds, classes = seeds[::every], classes[::every]
     table = Table(
@@ -64,7 +64,7 @@ def generation(judge: Judge, classifier: RobustClassifier, test: Pictures, count
 def starts(judge: Judge, classifier: RobustClassifier, test: Pictures, count: int) -> None:
     """Compare what `generate` can start from, on `count` pictures of each class: not every classifier has seeds."""
     pictures, side, numbers = as_float(test), classifier.input_size, _random_seeds(count)
-    real = judge.known_features(test)
+    real = judge.features(as_float(test))
     seeds, classes = seeds_of_each_class(_seeds(classifier), side, numbers)
     labels = range(len(classifier.labels))
 

