@@ -8,6 +8,7 @@ from functools import partial
 
 from torch import Tensor
 
+from ..models.checkpointing import KEPT_BYTES
 from .ascent import AscentSettings, Callback, ascend, on_full_images
 from .constraints import composite
 from .objectives import Loss, penalised
@@ -44,6 +45,11 @@ class Plan:
         """The largest input of the network for a batch of images: count, height and width."""
         inputs = [(TILES_AT_ONCE if level.tiled else batch, *level.network_size) for level in self.levels]
         return max(inputs, key=lambda shape: shape[0] * shape[1] * shape[2])
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much is kept, at most, of the activations of other tiles than those of one such input."""
+        return KEPT_BYTES if any(level.tiled for level in self.levels) else 0
 
 
 def plan_levels(view: View, ascent: AscentSettings, detail: DetailSettings, input_size: int) -> Plan:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
+
+from ..models.checkpointing import in_chunks
 
 SHORTEST_SIDE = 32
 NATIVE_AREA = (0.5, 1.6)
@@ -139,7 +140,7 @@ def in_tiles(see: See, side: int, faded: bool = True) -> See:
     """See pictures in tiles of about `side` x `side`; what is seen is the mean over the tiles.
 
     If `faded`, gradients fade towards the edges of a tile, where it lacks its surroundings: tiles that lie elsewhere at
-    each step leave no seams. Only some tiles' activations at a time are kept: they are computed again on the way back.
+    each step leave no seams. Activations of many tiles are computed again on the way back.
     """
 
     def seen(images: Tensor) -> Tensor:
@@ -147,8 +148,7 @@ def in_tiles(see: See, side: int, faded: bool = True) -> See:
         if faded and tiles.requires_grad:
             fading = _fading(tiles, images)
             tiles.register_hook(lambda gradient: gradient * fading)
-        chunks = tiles.flatten(0, 1).split(TILES_AT_ONCE)
-        rows = torch.cat([checkpoint(see, chunk, use_reentrant=False) for chunk in chunks])
+        rows = in_chunks(see, tiles.flatten(0, 1), TILES_AT_ONCE)
         return rows.view(len(images), tiles.shape[1], -1).mean(1)
 
     return seen
@@ -172,6 +172,6 @@ def tiled(images: Tensor, side: int) -> Tensor:
     tile_height, tile_width = math.ceil(height / rows), math.ceil(width / columns)
     tops = [row * (height - tile_height) // max(rows - 1, 1) for row in range(rows)]
     lefts = [column * (width - tile_width) // max(columns - 1, 1) for column in range(columns)]
-    return torch.stack(
-        [images[:, :, top : top + tile_height, left : left + tile_width] for top in tops for left in lefts], 1
-    )
+    # The gradient of a slice has the size of what it was cut from: strips first, because a tile is cut from each once.
+    strips = (images[:, :, top : top + tile_height] for top in tops)
+    return torch.stack([strip[..., left : left + tile_width] for strip in strips for left in lefts], 1)

@@ -153,7 +153,8 @@ def _run(
         else (len(images), *working_size(images.shape[2], images.shape[3], loaded.model.input_size))
     )
     pictures = WORKING_COPIES * images.numel() * 4 * enlarged**2
-    loaded.to_device(pictures + loaded.model.activation_bytes(height, width, count))
+    activations = loaded.model.activation_bytes(height, width, count) + (plan.kept_bytes if plan else 0)
+    loaded.to_device(pictures + activations)
     mm.throw_exception_if_processing_interrupted()
     return to_intermediate(work(images.to(loaded.device), part, report))
 
