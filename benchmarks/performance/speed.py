@@ -117,8 +117,10 @@ def _compare(name: str, loss: str, batch: int, rounds: int) -> tuple[float, ...]
 
 def _operations(name: str, images: Tensor) -> int:
     """Additions and multiplications of a step of the floor."""
+    leaf = images.to(DTYPE).requires_grad_()
     with FlopCounterMode(display=False) as counter:
-        _sides(name, "plain")["floor"](images, 1)
+        # It cannot count in torch.autograd.grad.
+        _fast(name).network(leaf)[:, TARGET].sum().backward()
     return int(counter.get_total_flops())
 
 
