@@ -42,7 +42,7 @@ from robust_synthesis.synthesis import (
 )
 
 from ..command_line import new_parser, read
-from ..data import held_out
+from ..data import as_float, held_out
 from ..quality.batches import seeds_of_each_class
 from ..quality.generation import COLUMNS, figures
 from ..quality.judge import load_judge
@@ -235,7 +235,7 @@ def _same_result(data: Path | None, every: int) -> None:
         results["ours"] = [translate(fast, start, Mix.single(int(c)), settings, [0]) for start, c in singles]
 
     judge = load_judge(data, classifier.input_size) if data else None
-    real = judge.known_features(held_out(data, classifier)) if data and judge else None
+    real = judge.features(as_float(held_out(data, classifier))) if data and judge else None
     columns = {"s a picture": ".3f", "times as fast": ".1f", "confidence": ".4f"} | (COLUMNS if judge else {})
     table = Table(f"The paper's result, {len(classes)} pictures of canvas, one at a time", columns)
     slowest = seconds(papers)
