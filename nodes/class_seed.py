@@ -11,7 +11,7 @@ from torch import Tensor
 from ..models import RobustClassifier
 from ..synthesis import Mix, class_seeds, parse_class_expression, photo_noise
 from ..synthesis.ascent import Callback
-from ..synthesis.seeds import CANDIDATES, has_seeds
+from ..synthesis.seeds import CANDIDATES, has_seeds, natural_pictures
 from ..synthesis.seeds import best_of as best
 from ..synthesis.tasks.classify import class_cross_entropy
 from .comfy.classifiers import LoadedClassifier
@@ -24,6 +24,8 @@ SMALLEST_SIDE = 16
 AUTOMATIC = "automatic"
 CLASS_GAUSSIAN = "class gaussian"
 NATURAL_NOISE = "natural noise"
+NATURAL_PICTURE = "natural picture"
+"""Only what `automatic` stands for where there are no class seeds."""
 
 
 class RobustClassSeed(io.ComfyNode):
@@ -61,7 +63,7 @@ class RobustClassSeed(io.ComfyNode):
                     tooltip="class gaussian: drawn from the mean and the covariance of the class's training pictures. "
                     "natural noise: the spectrum, contrast and colours of photographs, no class; for classifiers "
                     "without class seeds, or for surprises. automatic: the first where the classifier has seeds for "
-                    f"the class, else the best of {CANDIDATES} of the second.",
+                    f"the class, else the best of {CANDIDATES} blurry pictures of something else.",
                 ),
                 io.Int.Input(
                     "best_of",
@@ -126,6 +128,8 @@ def _drawing(
         ValueError: class seeds are asked for, and the classifier has none for the class.
     """
     seeds = model.seeds
+    if method == NATURAL_PICTURE:
+        return lambda random_seeds: natural_pictures(height, width, random_seeds)
     if mix is None or method == NATURAL_NOISE:
         return lambda random_seeds: photo_noise(height, width, random_seeds)
     wanted = [index for index, weight in mix.weights if weight > 0]
@@ -144,8 +148,10 @@ def _automatic(model: RobustClassifier, mix: Mix | None, best_of: int) -> tuple[
     if has_seeds(model.seeds, mix):
         return CLASS_GAUSSIAN, best_of
     candidates = max(best_of, CANDIDATES)
-    show_status(f"The classifier has no seeds for this class: starting from the best of {candidates} natural noises.")
-    return NATURAL_NOISE, candidates
+    show_status(
+        f"The classifier has no seeds for this class: starting from the best of {candidates} pictures of other things."
+    )
+    return NATURAL_PICTURE, candidates
 
 
 def _side_input(name: str, tooltip: str) -> io.Input:

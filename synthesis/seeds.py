@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..models import ClassSeeds
+from ..models import ClassSeeds, bundled_classifiers, load_classifier
 from .ascent import Callback
 from .mix import Mix
 from .objectives import Loss
@@ -24,7 +25,7 @@ PHOTO_MEAN = (0.454, 0.461, 0.443)
 # A factor of the covariance of mean colours: brightness, warmth, green against magenta.
 PHOTO_MEAN_FACTOR = ((0.118, 0.062, 0.017), (0.132, 0.012, -0.030), (0.159, -0.056, 0.012))
 CANDIDATES = 8
-"""Where a class has no seeds, a start is chosen among so many pictures of noise: see docs/numbers.md."""
+"""Where a class has no seeds, a start is chosen among so many `natural_pictures`."""
 # Neighbouring seeds are neighbouring pictures of a batch: their candidates must not be the same pictures.
 CANDIDATE_STRIDE = 0x9E3779B97F4A7C15
 SEED_COUNT = 2**64
@@ -149,6 +150,42 @@ def photo_noise(height: int, width: int, random_seeds: Sequence[int]) -> Tensor:
         noise = _coloured_noise(height, width, PHOTO_SLOPE, generator)
         pictures.append(mean.view(3, 1, 1) + contrast * noise)
     return torch.stack(pictures).clamp(0, 1)
+
+
+def natural_pictures(
+    height: int, width: int, random_seeds: Sequence[int], classes: Sequence[int] | None = None
+) -> Tensor:
+    """Pictures of any of the bundled `canvas`'s classes, as blurry as their seeds, with the detail of `photo_noise`.
+
+    A start for generating a class of which there are no seeds: its colours and its composition are those of something
+    that was photographed.
+
+    Args:
+        height: of the pictures, in pixels.
+        width: the same.
+        random_seeds: one for each picture.
+        classes: numbers of the classes of `canvas` to draw from; all by default.
+
+    Returns:
+        `[len(random_seeds), 3, height, width]` in [0, 1], float32, on the CPU.
+    """
+    seeds, blurry = _seeds_of_canvas(), []
+    known = seeds.classes if classes is None else classes
+    for random_seed in random_seeds:
+        choice = torch.randint(len(known), (), generator=torch.Generator().manual_seed(random_seed))
+        blurry.append(class_seeds(seeds, Mix.single(known[int(choice)]), height, width, [random_seed]))
+    noise = photo_noise(height, width, random_seeds)
+    # What the seeds are too small to show.
+    reduced = F.interpolate(noise, seeds.mean.shape[2:], mode="area")
+    detail = noise - F.interpolate(reduced, (height, width), mode="bicubic", align_corners=False)
+    return (torch.cat(blurry) + detail).clamp(0, 1)
+
+
+@cache
+def _seeds_of_canvas() -> ClassSeeds:
+    seeds = load_classifier(bundled_classifiers()["canvas"]).seeds
+    assert seeds is not None
+    return seeds
 
 
 def _coloured_noise(height: int, width: int, slope: float, generator: torch.Generator) -> Tensor:

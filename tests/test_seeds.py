@@ -20,6 +20,7 @@ from robust_synthesis.synthesis import (
     photo_noise,
     pictures_in,
 )
+from robust_synthesis.synthesis.seeds import natural_pictures
 from robust_synthesis.synthesis.tasks.classify import class_cross_entropy
 
 SEA = Mix(((0, 1.0),))
@@ -69,13 +70,15 @@ def test_without_a_class_that_attracts_there_is_no_seed(gaussians: ClassSeeds) -
 
 
 @pytest.mark.parametrize(("height", "width"), [(96, 96), (16, 16), (37, 53), (200, 24)])
-@pytest.mark.parametrize("method", ["class gaussian", "natural noise", "photo noise"])
+@pytest.mark.parametrize("method", ["class gaussian", "natural noise", "photo noise", "natural picture"])
 def test_a_picture_depends_on_its_seed_alone(canvas: RobustClassifier, height: int, width: int, method: str) -> None:
     def draw(random_seeds: list[int]) -> Tensor:
         if method == "natural noise":
             return natural_noise(height, width, random_seeds)
         if method == "photo noise":
             return photo_noise(height, width, random_seeds)
+        if method == "natural picture":
+            return natural_pictures(height, width, random_seeds)
         assert canvas.seeds is not None
         mix = parse_class_expression("sea, church", canvas.labels)
         return class_seeds(canvas.seeds, mix, height, width, random_seeds)

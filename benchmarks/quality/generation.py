@@ -14,6 +14,7 @@ from robust_synthesis.synthesis import (
     photo_noise,
     preset,
 )
+from robust_synthesis.synthesis.seeds import CANDIDATES, natural_pictures
 from robust_synthesis.synthesis.tasks.classify import class_cross_entropy
 from robust_synthesis.training.data import Pictures
 
@@ -72,6 +73,10 @@ def starts(judge: Judge, classifier: RobustClassifier, test: Pictures, count: in
         losses = (class_cross_entropy(classifier, Mix.single(c)) for c in labels)
         return torch.cat([best_of(candidates, lambda n: photo_noise(side, side, n), loss, numbers) for loss in losses])
 
+    def pictures_of_others(c: int) -> Tensor:
+        loss, others = class_cross_entropy(classifier, Mix.single(c)), [label for label in labels if label != c]
+        return best_of(CANDIDATES, lambda n: natural_pictures(side, side, n, others), loss, numbers)
+
     def photographs(c: int) -> Tensor:
         others = (test.classes != c).nonzero().flatten()
         return pictures[others[torch.randperm(len(others), generator=torch.Generator().manual_seed(c))[:count]]]
@@ -82,6 +87,7 @@ def starts(judge: Judge, classifier: RobustClassifier, test: Pictures, count: in
         "natural noise (`photo_noise`)": photo_noise(side, side, numbers).repeat(len(labels), 1, 1, 1),
         "natural noise, the best of 8": best(8),
         "natural noise, the best of 32": best(32),
+        "natural pictures of other classes, the best of 8": torch.cat([pictures_of_others(c) for c in labels]),
         "photographs of other classes": torch.cat([photographs(c) for c in labels]),
     }
     table = Table(

@@ -1,4 +1,4 @@
-"""Generate images of a class: a seed from the class's Gaussian, or noise that is a little like it, then an ascent."""
+"""Generate images of a class: a seed from the class's Gaussian, or a picture of something that is a little like it, then an ascent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ...models import RobustClassifier
 from ..ascent import Callback
 from ..mix import Mix
 from ..presets import preset
-from ..seeds import CANDIDATES, best_of, class_seeds, has_seeds, photo_noise
+from ..seeds import CANDIDATES, best_of, class_seeds, has_seeds, natural_pictures
 from .classify import class_cross_entropy
 from .translate import TranslateSettings, translate
 
@@ -45,7 +45,7 @@ def generate(
 def automatic_start(
     classifier: RobustClassifier, mix: Mix, height: int, width: int, random_seeds: Sequence[int]
 ) -> Tensor:
-    """What `generate` starts from: `class_seeds`, or without class seeds for the mix the best of some `photo_noise`.
+    """What `generate` starts from: `class_seeds`, or without class seeds for the mix the best of some `natural_pictures`.
 
     Returns:
         `[len(random_seeds), 3, height, width]` in [0, 1], float32, on the classifier's device.
@@ -55,6 +55,6 @@ def automatic_start(
         return class_seeds(seeds, mix, height, width, random_seeds).to(device)
 
     def draw(numbers: Sequence[int]) -> Tensor:
-        return photo_noise(height, width, numbers).to(device)
+        return natural_pictures(height, width, numbers).to(device)
 
     return best_of(CANDIDATES, draw, class_cross_entropy(classifier, mix), random_seeds)
