@@ -1,4 +1,4 @@
-"""Generate images of a class: a seed from the class's Gaussian, or a picture of something that is a little like it, then an ascent."""
+"""Generate images of a class: a blurry picture of it, or of something like it, then an ascent."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def generate(
 def automatic_start(
     classifier: RobustClassifier, mix: Mix, height: int, width: int, random_seeds: Sequence[int]
 ) -> Tensor:
-    """What `generate` starts from: `class_seeds`, or without class seeds for the mix the best of some `natural_pictures`.
+    """What `generate` starts from: `class_seeds`, or where the mix has none the best of some `natural_pictures`.
 
     Returns:
         `[len(random_seeds), 3, height, width]` in [0, 1], float32, on the classifier's device.
