@@ -150,7 +150,7 @@ def test_a_refusal_names_the_nearest_network_only_when_it_is_near(tmp_path: Path
     message = refusal(path)
     assert "nearest" not in message
     assert "it begins with blocks.0.attn.weight, head.weight" in message
-    assert "densenet, efficientnet, efficientnet_lite, mnasnet, mobilenet, resnet, resnext, wide_resnet" in message
+    assert "densenet, efficientnet, efficientnet_lite, mnasnet, mobilenet, resnest, resnet, resnext, wide_" in message
     assert len(message) < 400
     del state["fc.weight"], state["fc.bias"]
     torch.save(state | {"projector.weight": torch.ones(64, 128)}, path)
