@@ -28,7 +28,7 @@ QUICK = {
     "pictures": 1,
     "every": 3,
     "real": 2,
-    "photos": 8,
+    "photos": 4,
     "factors": (4,),
     "epsilons": (20.0,),
     "styles": ("style",),
