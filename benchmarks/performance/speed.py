@@ -234,23 +234,28 @@ def _same_result(data: Path | None, every: int) -> None:
     def ours(settings: TranslateSettings) -> None:
         results["ours"] = [translate(fast, start, Mix.single(int(c)), settings, [0]) for start, c in singles]
 
-    judge = load_judge(data, classifier.input_size) if data else None
-    real = judge.features(as_float(held_out(data, classifier))) if data and judge else None
-    columns = {"s a picture": ".3f", "times as fast": ".1f", "confidence": ".4f"} | (COLUMNS if judge else {})
+    judged = _judged(data, classifier, classes) if data else lambda _: ()
+    columns = {"s a picture": ".3f", "times as fast": ".1f", "confidence": ".4f"} | (COLUMNS if data else {})
     table = Table(f"The paper's result, {len(classes)} pictures of canvas, one at a time", columns)
     slowest = seconds(papers)
 
     def row(name: str, taken: float, images: Tensor) -> None:
         with torch.no_grad():
             confidence = classifier(images).softmax(1)[torch.arange(len(classes)), classes.to(DEVICE)].mean()
-        judged = [] if judge is None or real is None else figures(judge, images.cpu(), classes, real)
-        table.row(name, taken / len(classes), slowest / taken, float(confidence), *judged)
+        table.row(name, taken / len(classes), slowest / taken, float(confidence), *judged(images.cpu()))
 
     row(f"peer, {PAPER.steps} steps", slowest, torch.cat(results["peer"]))
     for steps, step_size in FEWER:
         ascent = replace(PRESET.ascent, steps=steps, step_size=step_size)
         taken = seconds(partial(ours, replace(PRESET, ascent=ascent)))
         row(f"ours, {steps} steps of {step_size}", taken, torch.cat(results["ours"]))
+
+
+def _judged(data: Path, classifier: RobustClassifier, classes: Tensor) -> Callable[[Tensor], tuple[float, ...]]:
+    """What the judge says of pictures of the classes."""
+    judge = load_judge(data, classifier.input_size)
+    real = judge.features(as_float(held_out(data, classifier)))
+    return lambda images: figures(judge, images, classes, real)
 
 
 if __name__ == "__main__":

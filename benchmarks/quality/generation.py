@@ -65,7 +65,7 @@ def generation(judge: Judge, classifier: RobustClassifier, test: Pictures, count
 def starts(judge: Judge, classifier: RobustClassifier, test: Pictures, count: int) -> None:
     """Compare what `generate` can start from, on `count` pictures of each class: not every classifier has seeds."""
     pictures, side, numbers = as_float(test), classifier.input_size, _random_seeds(count)
-    real = judge.features(as_float(test))
+    real = judge.features(pictures)
     seeds, classes = seeds_of_each_class(_seeds(classifier), side, numbers)
     labels = range(len(classifier.labels))
 

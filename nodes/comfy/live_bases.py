@@ -68,7 +68,7 @@ def _load_image(base: FileBase) -> Tensor:
 
 
 def _seed(base: SeedBase, classifier: RobustClassifier) -> Tensor:
-    """As Class-Conditional Seed's method automatic."""
+    """As Class-Conditional Seed's method automatic, and noise where no class is named."""
     if not base.what.strip():
         return photo_noise(base.height, base.width, [base.seed])
     mix = parse_class_expression(base.what, classifier.card.labels)
