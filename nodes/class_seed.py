@@ -9,7 +9,7 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..models import RobustClassifier
-from ..synthesis import Mix, class_seeds, parse_class_expression, photo_noise
+from ..synthesis import Mix, class_seeds, detailed_class_seeds, parse_class_expression, photo_noise
 from ..synthesis.ascent import Callback
 from ..synthesis.seeds import CANDIDATES, has_seeds, natural_pictures
 from ..synthesis.seeds import best_of as best
@@ -24,8 +24,8 @@ SMALLEST_SIDE = 16
 AUTOMATIC = "automatic"
 CLASS_GAUSSIAN = "class gaussian"
 NATURAL_NOISE = "natural noise"
-NATURAL_PICTURE = "natural picture"
-"""Only what `automatic` stands for where there are no class seeds."""
+# What `automatic` stands for, where there are class seeds and where there are none.
+DETAILED, NATURAL_PICTURE = "detailed class gaussian", "natural picture"
 
 
 class RobustClassSeed(io.ComfyNode):
@@ -35,7 +35,7 @@ class RobustClassSeed(io.ComfyNode):
             node_id="RobustClassSeed",
             display_name="Class-Conditional Seed",
             category=CATEGORY,
-            description="Draws blurry start pictures with the colours and the layout of a class, for Translate to "
+            description="Draws start pictures with the colours and the layout of a class, for Translate to "
             "Class to start from.",
             search_aliases=["class seed", "robust seed", "start image", "class gaussian", "natural noise", "generate"],
             inputs=[
@@ -47,7 +47,7 @@ class RobustClassSeed(io.ComfyNode):
                 _side_input(
                     "width",
                     "Width of the pictures, in pixels. 0: as wide as those the classifier was trained on, 96 for the "
-                    "bundled ones, 224 for ImageNet's. Larger pictures are smooth, not more detailed.",
+                    "bundled ones, 224 for ImageNet's.",
                 ),
                 _side_input("height", "Height of the pictures, in pixels. 0: the classifier's own."),
                 io.Int.Input("batch_size", default=1, min=1, max=256, optional=True, tooltip="How many pictures."),
@@ -60,10 +60,11 @@ class RobustClassSeed(io.ComfyNode):
                     options=[AUTOMATIC, CLASS_GAUSSIAN, NATURAL_NOISE],
                     default=AUTOMATIC,
                     optional=True,
-                    tooltip="class gaussian: drawn from the mean and the covariance of the class's training pictures. "
-                    "natural noise: the spectrum, contrast and colours of photographs, no class; for classifiers "
-                    "without class seeds, or for surprises. automatic: the first where the classifier has seeds for "
-                    f"the class, else the best of {CANDIDATES} blurry pictures of something else.",
+                    tooltip="class gaussian: drawn from the mean and the covariance of the class's training pictures, "
+                    "blurry, as in the paper. natural noise: the spectrum, contrast and colours of photographs, no "
+                    "class; for classifiers without class seeds, or for surprises. automatic: class gaussian with the "
+                    "fine detail of natural noise, so that pictures get more detail; where the classifier has no seeds "
+                    f"for the class, the best of {CANDIDATES} such pictures of something else.",
                 ),
                 io.Int.Input(
                     "best_of",
@@ -140,13 +141,14 @@ def _drawing(
             f"{', '.join(missing)}. Choose the method '{AUTOMATIC}' or '{NATURAL_NOISE}', or give it seeds with "
             "Fit Class Seeds."
         )
-    return lambda random_seeds: class_seeds(seeds, mix, height, width, random_seeds)
+    drawn = detailed_class_seeds if method == DETAILED else class_seeds
+    return lambda random_seeds: drawn(seeds, mix, height, width, random_seeds)
 
 
 def _automatic(model: RobustClassifier, mix: Mix | None, best_of: int) -> tuple[str, int]:
     """The method that `automatic` stands for, and how many pictures to choose among."""
     if has_seeds(model.seeds, mix):
-        return CLASS_GAUSSIAN, best_of
+        return DETAILED, best_of
     candidates = max(best_of, CANDIDATES)
     show_status(
         f"The classifier has no seeds for this class: starting from the best of {candidates} pictures of other things."

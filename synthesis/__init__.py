@@ -32,6 +32,7 @@ from .presets import presets as presets
 from .presets import read_presets as read_presets
 from .seeds import best_of as best_of
 from .seeds import class_seeds as class_seeds
+from .seeds import detailed_class_seeds as detailed_class_seeds
 from .seeds import fit_seeds as fit_seeds
 from .seeds import natural_noise as natural_noise
 from .seeds import photo_noise as photo_noise

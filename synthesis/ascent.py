@@ -12,12 +12,14 @@ from torch import Tensor
 from .constraints import Constraint, composite
 from .objectives import Loss
 from .preconditioning import Preconditioning
+from .random_views import random_view, view_weight
 
 Picture = Callable[[], Tensor]
 """Gives images `[B, 3, H, W]`. Computed on demand, because it can be expensive."""
 
 Callback = Callable[[int, Tensor, Picture], None]
-"""Called before each step with (step from 0, losses `[B]`, the images so far). It may raise to stop the ascent."""
+"""Called for each gradient, before the step that it is for, with (number from 0, losses `[B]`, the images so far). It
+may raise to stop the ascent. There is a gradient for each step, or for each view of each step."""
 
 REFERENCE_SIDE = 224
 """Height and width of the images that step sizes and epsilons are given for, as in the paper."""
@@ -43,6 +45,9 @@ class AscentSettings:
     jitter: int = 0
     """The network sees the image shifted by up to this many pixels, differently at each step, so that its strides
     leave no grid. The shifts are a fixed sequence: they depend on neither seed nor batch."""
+    views: int = 1
+    """The gradient is averaged over so many views of the image, whole and cropped (see `random_views`), at so many
+    times the work; 1: the image itself, with jitter."""
     preconditioning: Preconditioning = field(default_factory=Preconditioning)
     """The metric in which a step is the steepest."""
     keep_best: bool = True
@@ -58,6 +63,13 @@ class AscentSettings:
             raise ValueError(f"The final step is {self.final_step}; it must be from 0 to 1.")
         if self.jitter < 0:
             raise ValueError(f"Jitter is {self.jitter}; it must be 0 or more.")
+        if self.views < 1:
+            raise ValueError(f"Views is {self.views}; it must be at least 1.")
+
+    @property
+    def gradients(self) -> int:
+        """How many are computed in all steps together."""
+        return self.steps * self.views
 
     def at_size(self, height: int, width: int) -> AscentSettings:
         """The same settings with step size and epsilon for an image of `height` x `width` pixels.
@@ -111,11 +123,9 @@ def ascend(
     best, best_loss = start, torch.full((len(start),), torch.inf, device=start.device, dtype=start.dtype)
     for step in steps or range(settings.steps):
         images = composite(start, free, mask)
-        losses, gradient = loss_and_gradient(images, loss, jitter_shift(step, settings.jitter))
+        losses, gradient = _over_views(images, loss, step, settings, callback)
         if settings.keep_best:
             best, best_loss = _better(images, losses, best, best_loss)
-        if callback is not None:
-            callback(step, losses, images.detach)
         if mask is not None:
             gradient = gradient * mask
         gradient = precondition(gradient)
@@ -136,7 +146,30 @@ def ascend(
         return _better(images, loss(images), best, best_loss)[0]
 
 
-def loss_and_gradient(images: Tensor, loss: Loss, shift: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _over_views(
+    images: Tensor, loss: Loss, step: int, settings: AscentSettings, callback: Callback | None
+) -> tuple[Tensor, Tensor]:
+    """Losses `[B]` and their gradient in a step, averaged over its views.
+
+    One view is computed after the other, so that many need no more memory than one.
+    """
+    total, losses, gradient = 0.0, images.new_zeros(len(images)), torch.zeros_like(images)
+    for number in range(step * settings.views, (step + 1) * settings.views):
+        if settings.views == 1:
+            weight, parts = 1.0, loss_and_gradient(images, loss, jitter_shift(step, settings.jitter))
+        else:
+            weight, parts = view_weight(number), loss_and_gradient(images, _of_view(loss, number))
+        total, losses, gradient = total + weight, losses + weight * parts[0], gradient + weight * parts[1]
+        if callback is not None:
+            callback(number, parts[0], images.detach)
+    return losses / total, gradient / total
+
+
+def _of_view(loss: Loss, number: int) -> Loss:
+    return lambda images: loss(random_view(images, number))
+
+
+def loss_and_gradient(images: Tensor, loss: Loss, shift: tuple[int, int] = (0, 0)) -> tuple[Tensor, Tensor]:
     """Losses `[B]` of images `[B, 3, H, W]`, shifted by so many pixels (down, right), and their gradient."""
     with torch.enable_grad():
         leaf = images.detach().requires_grad_()

@@ -37,9 +37,9 @@ class Plan:
     levels: tuple[Level, ...]
 
     @property
-    def steps(self) -> int:
-        """Of all levels together."""
-        return sum(level.ascent.steps for level in self.levels)
+    def gradients(self) -> int:
+        """Of all levels together: how often a callback is called."""
+        return sum(level.ascent.gradients for level in self.levels)
 
     def network_input(self, batch: int) -> tuple[int, int, int]:
         """The largest input of the network for a batch of images: count, height and width."""
@@ -61,7 +61,7 @@ def plan_levels(view: View, ascent: AscentSettings, detail: DetailSettings, inpu
     for finer in view.finer() if detail.steps else []:
         jitter = min(input_size // 2, min(finer.size) - 1)
         preconditioning = replace(ascent.preconditioning, side=input_size)
-        settings = replace(ascent, steps=detail.steps, jitter=jitter, preconditioning=preconditioning)
+        settings = replace(ascent, steps=detail.steps, views=1, jitter=jitter, preconditioning=preconditioning)
         settings = settings.at_size(*finer.size)
         tiles = partial(in_tiles, side=input_size)
         levels.append(Level(finer, settings, (input_size, input_size), True, tiles))
@@ -96,7 +96,7 @@ def coarse_to_fine(
         strength: multiplies step size and epsilon; `[B, 1, 1, 1]` for one of its own for each image.
         projection: see `ascent.ascend`.
         covariance: see `ascent.ascend`.
-        callback: see `ascent.Callback`; it sees images `[B, 3, H, W]`, and steps are counted over all levels.
+        callback: see `ascent.Callback`; it sees images `[B, 3, H, W]`, and gradients are counted over all levels.
 
     Returns:
         `[B, 3, H, W]` in [0, 1]. Enlarging a change can spill a little beyond the mask.
@@ -125,7 +125,7 @@ def coarse_to_fine(
             ascent = partial(ascend, first, callback=report, covariance=covariance)
             after = _ascend_inside(ascent, first, level_loss, level.ascent, soft, mask_settings.penalty, strength)
         images = back(after)
-        done += level.ascent.steps
+        done += level.ascent.gradients
     return images
 
 

@@ -64,8 +64,15 @@ def class_seeds(seeds: ClassSeeds, mix: Mix, height: int, width: int, random_see
             drawn = seeds.mean[row] + torch.tensordot(z, seeds.factors[row], dims=1)
             picture += weight / total * drawn
         pictures.append(picture.clamp(0, 1))
-    enlarged = F.interpolate(torch.stack(pictures), (height, width), mode="bicubic", align_corners=False)
-    return enlarged.clamp(0, 1)
+    return _resized(torch.stack(pictures), (height, width)).clamp(0, 1)
+
+
+def detailed_class_seeds(seeds: ClassSeeds, mix: Mix, height: int, width: int, random_seeds: Sequence[int]) -> Tensor:
+    """`class_seeds` with the fine detail of `photo_noise`: an ascent hardly adds detail where there is none.
+
+    Returns and raises the same.
+    """
+    return _detailed(class_seeds(seeds, mix, height, width, random_seeds), seeds, random_seeds)
 
 
 def has_seeds(seeds: ClassSeeds | None, mix: Mix | None) -> bool:
@@ -174,11 +181,23 @@ def natural_pictures(
     for random_seed in random_seeds:
         choice = torch.randint(len(known), (), generator=torch.Generator().manual_seed(random_seed))
         blurry.append(class_seeds(seeds, Mix.single(known[int(choice)]), height, width, [random_seed]))
-    noise = photo_noise(height, width, random_seeds)
-    # What the seeds are too small to show.
-    reduced = F.interpolate(noise, seeds.mean.shape[2:], mode="area")
-    detail = noise - F.interpolate(reduced, (height, width), mode="bicubic", align_corners=False)
-    return (torch.cat(blurry) + detail).clamp(0, 1)
+    return _detailed(torch.cat(blurry), seeds, random_seeds)
+
+
+def _detailed(blurry: Tensor, seeds: ClassSeeds, random_seeds: Sequence[int]) -> Tensor:
+    """Pictures `[B, 3, H, W]` drawn from seeds, with what the seeds are too small to show: that of `photo_noise`.
+
+    It is as fine as the pictures that the seeds were fitted to, and grey: finer or coloured, it would stay as grain.
+    """
+    small, size = seeds.mean.shape[2:], blurry.shape[2:]
+    height, width = (min(side, seeds.grain * own) for side, own in zip(size, small, strict=True))
+    noise = photo_noise(height, width, random_seeds).mean(1, keepdim=True)
+    detail = _resized(noise, size) - _resized(F.interpolate(noise, small, mode="area"), size)
+    return (blurry + detail).clamp(0, 1)
+
+
+def _resized(images: Tensor, size: Sequence[int]) -> Tensor:
+    return F.interpolate(images, tuple(size), mode="bicubic", align_corners=False)
 
 
 @cache

@@ -19,6 +19,7 @@ VALUE_TYPES: Mapping[str, tuple[type, ...]] = {
     "epsilon": (int, float),
     "final_step": (int, float),
     "jitter": (int,),
+    "views": (int,),
     "decorrelation": (int, float),
     "decay_power": (int, float),
     "whitening": (int, float),
@@ -32,7 +33,7 @@ VALUE_TYPES: Mapping[str, tuple[type, ...]] = {
     "consistent": (bool,),
 }
 """The flat values that there are: keys of the presets, most of them names of the nodes' inputs too."""
-ASCENT_KEYS = ("steps", "step_size", "final_step", "jitter", "keep_best")
+ASCENT_KEYS = ("steps", "step_size", "final_step", "jitter", "views", "keep_best")
 PRECONDITIONING_KEYS = ("decorrelation", "decay_power", "whitening")
 MASK_KEYS = ("feather", "penalty")
 # Workflows saved before version 0.2 name the missing constraint so.

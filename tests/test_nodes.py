@@ -65,6 +65,7 @@ PRESETS: dict[str, dict[str, list[str]]] = {
         "sketch": [],
         "dual": [],
         "text": [],
+        "text views": [],
         "refine": [],
         "custom": [*LENGTHS, "objective", "final_step", "jitter", "noise", "detail_steps"],
     },

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
@@ -15,6 +16,7 @@ from robust_synthesis.synthesis import (
     Mix,
     best_of,
     class_seeds,
+    detailed_class_seeds,
     natural_noise,
     parse_class_expression,
     photo_noise,
@@ -70,7 +72,7 @@ def test_without_a_class_that_attracts_there_is_no_seed(gaussians: ClassSeeds) -
 
 
 @pytest.mark.parametrize(("height", "width"), [(96, 96), (16, 16), (37, 53), (200, 24)])
-@pytest.mark.parametrize("method", ["class gaussian", "natural noise", "photo noise", "natural picture"])
+@pytest.mark.parametrize("method", ["class gaussian", "detailed", "natural noise", "photo noise", "natural picture"])
 def test_a_picture_depends_on_its_seed_alone(canvas: RobustClassifier, height: int, width: int, method: str) -> None:
     def draw(random_seeds: list[int]) -> Tensor:
         if method == "natural noise":
@@ -81,7 +83,8 @@ def test_a_picture_depends_on_its_seed_alone(canvas: RobustClassifier, height: i
             return natural_pictures(height, width, random_seeds)
         assert canvas.seeds is not None
         mix = parse_class_expression("sea, church", canvas.labels)
-        return class_seeds(canvas.seeds, mix, height, width, random_seeds)
+        kind = detailed_class_seeds if method == "detailed" else class_seeds
+        return kind(canvas.seeds, mix, height, width, random_seeds)
 
     batch = draw([5, 6, 7, LARGEST_SEED])
 
@@ -93,6 +96,36 @@ def test_a_picture_depends_on_its_seed_alone(canvas: RobustClassifier, height: i
     assert torch.equal(batch[3:], draw([LARGEST_SEED]))
     assert torch.equal(batch, draw([5, 6, 7, LARGEST_SEED]))
     assert not torch.equal(batch[0], batch[1])
+
+
+@pytest.mark.parametrize(("height", "width"), [(96, 96), (80, 144), (400, 384)])
+def test_detail_is_grey_and_only_what_seeds_are_too_small_to_show(
+    canvas: RobustClassifier, height: int, width: int
+) -> None:
+    assert canvas.seeds is not None
+    mix = parse_class_expression("street", canvas.labels)
+    blurry, detailed = (
+        draw(canvas.seeds, mix, height, width, range(4)) for draw in (class_seeds, detailed_class_seeds)
+    )
+
+    detail = detailed - blurry
+    inside = ((detailed > 0) & (detailed < 1) & (blurry > 0) & (blurry < 1)).all(1, keepdim=True)
+    assert inside.float().mean() > 0.7
+    assert ((detail - detail.mean(1, keepdim=True)) * inside).abs().max() < 1e-5
+    assert 0.05 < float(detail.std()) < 0.2
+    assert F.interpolate(detail, (24, 24), mode="area").std() < 0.3 * detail.std()
+    # As fine as the pictures that the seeds were fitted to, however large the picture.
+    finer = detail - F.interpolate(
+        F.interpolate(detail, (96, 96), mode="area"), (height, width), mode="bicubic", align_corners=False
+    )
+    assert finer.std() < 0.4 * detail.std()
+
+
+def test_a_picture_as_small_as_the_seeds_has_no_detail(canvas: RobustClassifier) -> None:
+    assert canvas.seeds is not None
+    mix = parse_class_expression("street", canvas.labels)
+    drawn = [draw(canvas.seeds, mix, 24, 24, [1]) for draw in (class_seeds, detailed_class_seeds)]
+    torch.testing.assert_close(*drawn, atol=1e-5, rtol=0)
 
 
 def test_bundled_seeds_look_like_their_class_to_their_classifier(canvas: RobustClassifier) -> None:

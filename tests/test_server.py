@@ -28,7 +28,7 @@ from tools.client import (
 )
 from tools.server import ComfyServer
 
-PRESETS = ("generate", "translate", "repaint", "style", "sketch", "dual", "text", "refine")
+PRESETS = ("generate", "translate", "repaint", "style", "sketch", "dual", "text", "text views", "refine")
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_
 from robust_synthesis.models.thumbnails import sheet_of
 from robust_synthesis.synthesis import (
     TranslateSettings,
-    class_seeds,
     class_sheet,
     classify,
+    detailed_class_seeds,
     generate,
     parse_class_expression,
     region_features,
@@ -75,7 +75,7 @@ def seed(name: str, classes: str, seeds: Sequence[int], height: int = 0, width: 
     owner = classifier(name)
     assert owner.seeds is not None, "the bundled classifiers have class seeds"
     mix = parse_class_expression(classes, owner.labels)
-    return class_seeds(owner.seeds, mix, height or owner.input_size, width or owner.input_size, seeds)
+    return detailed_class_seeds(owner.seeds, mix, height or owner.input_size, width or owner.input_size, seeds)
 
 
 def generated(name: str, classes: str, random_seed: int) -> Tensor:

@@ -17,7 +17,7 @@ from robust_synthesis.synthesis import (
     PaintSettings,
     TranslateSettings,
     UpsampleSettings,
-    class_seeds,
+    detailed_class_seeds,
     fit_seeds,
     inpaint,
     paint,
@@ -224,7 +224,7 @@ def seed_sheets() -> Sheets:
         return [tile(f"{caption} {n + 1}", images[n : n + 1]) for n in range(len(images))]
 
     usual = seed("canvas", "mountain", [20, 21, 22, 23])
-    mine = class_seeds(own, mountain, 96, 96, [20, 21, 22, 23])
+    mine = detailed_class_seeds(own, mountain, 96, 96, [20, 21, 22, 23])
     made, made_of_mine = (translated("canvas", images, "mountain", settings) for images in (usual, mine))
     wide, noise = seed("canvas", "mountain", [104], 96, 170), photo_noise(96, 96, [20, 21])
     others = [tile("natural noise", noise), tile("mountain", translated("canvas", noise, "mountain", settings))]

@@ -13,7 +13,7 @@ from ..models import ClassSeeds, RobustClassifier
 from ..synthesis import Mix, TranslateSettings
 from ..synthesis.ascent import ascend
 from ..synthesis.objectives import class_loss
-from ..synthesis.seeds import class_seeds, photo_noise
+from ..synthesis.seeds import detailed_class_seeds, photo_noise
 from ..synthesis.tasks.classify import target_covariance
 from . import distributed
 from .pictures import Pictures
@@ -109,7 +109,7 @@ class Chains:
             elif kind < PHOTO_STARTS + NOISE_STARTS:
                 images.append(photo_noise(side, side, [seed])[0])
             else:
-                images.append(class_seeds(self.seeds, Mix.single(target), side, side, [seed])[0])
+                images.append(detailed_class_seeds(self.seeds, Mix.single(target), side, side, [seed])[0])
         return torch.stack(images), targets
 
     def _photograph_of_another(self, target: int) -> Tensor:

@@ -37,6 +37,7 @@ from robust_synthesis.synthesis import (
     TranslateSettings,
     ascend,
     class_loss,
+    class_seeds,
     preset,
     translate,
 )
@@ -223,7 +224,7 @@ def _same_result(data: Path | None, every: int) -> None:
     """The time to where 60 steps of the paper's settings lead, picture by picture."""
     classifier, fast, peer = _classifier("canvas"), _fast("canvas"), _peer("canvas", "plain")
     assert classifier.seeds is not None
-    starts, classes = seeds_of_each_class(classifier.seeds, classifier.input_size, RANDOM_SEEDS)
+    starts, classes = seeds_of_each_class(classifier.seeds, classifier.input_size, RANDOM_SEEDS, class_seeds)
     starts, classes = starts[::every], classes[::every]
     singles = list(zip(starts.to(DEVICE).split(1), classes.to(DEVICE).split(1), strict=True))
     results: dict[str, list[Tensor]] = {}

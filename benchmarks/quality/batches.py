@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 
 from robust_synthesis.models import ClassSeeds, RobustClassifier
-from robust_synthesis.synthesis import Mix, TranslateSettings, class_seeds, translate
+from robust_synthesis.synthesis import Mix, TranslateSettings, detailed_class_seeds, translate
 
 BATCH_SIZE = 32
 
 Operation = Callable[[Tensor, Mix | None], Tensor]
 """From the rows `[B]` of some pictures and their class (None: the classifier's prediction) to `[B, 3, H, W]`."""
+Draw = Callable[[ClassSeeds, Mix, int, int, Sequence[int]], Tensor]
+"""`class_seeds`, as in the paper, or `detailed_class_seeds`."""
 
 
 def in_batches(operation: Operation, classes: Tensor, class_given: bool = True) -> Tensor:
@@ -35,7 +37,9 @@ def translated(classifier: RobustClassifier, images: Tensor, classes: Tensor, se
     return in_batches(lambda rows, mix: translate(classifier, images[rows], mix, settings, rows.tolist()), classes)
 
 
-def seeds_of_each_class(seeds: ClassSeeds, side: int, random_seeds: Sequence[int]) -> tuple[Tensor, Tensor]:
+def seeds_of_each_class(
+    seeds: ClassSeeds, side: int, random_seeds: Sequence[int], draw: Draw = detailed_class_seeds
+) -> tuple[Tensor, Tensor]:
     """One class seed for each random seed and class, `[N, 3, side, side]`, and their classes `[N]`."""
-    drawn = [class_seeds(seeds, Mix.single(c), side, side, random_seeds) for c in seeds.classes]
+    drawn = [draw(seeds, Mix.single(c), side, side, random_seeds) for c in seeds.classes]
     return torch.cat(drawn), torch.tensor(seeds.classes).repeat_interleave(len(random_seeds))

@@ -21,18 +21,21 @@ from robust_synthesis.models import (
     load_classifier,
     optimize_for_inference,
 )
-from robust_synthesis.synthesis import Mix, TranslateSettings, class_seeds, preset, translate
+from robust_synthesis.synthesis import Mix, TranslateSettings, class_seeds, detailed_class_seeds, preset, translate
 from robust_synthesis.training.data import read_split
 
 from ..command_line import new_parser, read
 from ..data import BUILD, as_float
 from ..table import Table
+from .batches import Draw
 from .generation import COLUMNS, figures
 from .judge import load_judge
 from .metrics import grid, spectrum_slope
 
 FIRST_SEED = 3000
 """Others than `generation.FIRST_SEED`: what is chosen here is measured there with seeds that had no part in it."""
+STARTS: dict[str, Draw] = {"": detailed_class_seeds, "blurry": class_seeds}
+"""What `generate` may start from: as it does, and as in the paper."""
 SHOWN = 4
 """Pictures of each class on the sheet, by each classifier."""
 
@@ -44,6 +47,8 @@ class Painter:
     name: str
     classifier: RobustClassifier
     settings: TranslateSettings
+    draw: Draw
+    """What it starts from."""
 
     def paint(self, label: str, random_seeds: Sequence[int]) -> Tensor:
         """Pictures `[N, 3, S, S]` of a class, one for each random seed."""
@@ -51,16 +56,17 @@ class Painter:
         if classifier.seeds is None:
             raise SystemExit(f"{self.name} has no class seeds.")
         side = classifier.input_size
-        seeds = class_seeds(classifier.seeds, mix, side, side, random_seeds)
+        seeds = self.draw(classifier.seeds, mix, side, side, random_seeds)
         return translate(classifier, seeds, mix, self.settings, random_seeds)
 
 
-def painters(networks: Sequence[str], values: Sequence[str]) -> list[Painter]:
-    """Every network with every choice of settings.
+def painters(networks: Sequence[str], values: Sequence[str], starts: Sequence[str] = ("",)) -> list[Painter]:
+    """Every network with every choice of settings and of what it starts from.
 
     Args:
         networks: bundled names, or files.
         values: changes to the preset `generate`, as JSON objects; an empty text for none.
+        starts: of `STARTS`.
     """
     bundled, usual = bundled_classifiers(), preset(TranslateSettings, "generate").settings
     classifiers = {name: load_classifier(bundled.get(name, Path(name))) for name in networks}
@@ -68,9 +74,11 @@ def painters(networks: Sequence[str], values: Sequence[str]) -> list[Painter]:
     # Files of one name in several folders are told apart by their folders.
     names = stems if len(set(stems.values())) == len(stems) else {name: name for name in networks}
     return [
-        Painter(f"{names[name]} {changes}".strip(), optimize_for_inference(classifier), settings)
+        Painter(" ".join(filter(None, (names[name], changes, start))), fast, settings, STARTS[start])
         for name, classifier in classifiers.items()
+        for fast in [optimize_for_inference(classifier)]
         for changes in values
+        for start in starts
         for settings in [usual.with_values(**json.loads(changes or "{}"))]
     ]
 
@@ -139,10 +147,11 @@ def main() -> None:
     parser.add_argument("classifiers", nargs="+", help="bundled names, or files")
     parser.add_argument("--pictures", type=int, default=20, metavar="N", help="of each class (default: 20)")
     parser.add_argument("--values", nargs="+", default=[""], metavar="JSON", help="changes to `generate`, each tried")
+    parser.add_argument("--blurry", action="store_true", help="also from class seeds without detail, as in the paper")
     parser.add_argument("--each-class", action="store_true", help="also what the judge agrees with, class by class")
     parser.add_argument("--sheet", type=Path, default=BUILD / "compare.png", metavar="FILE")
     arguments = read(parser, {"pictures": 1})
-    chosen = painters(arguments.classifiers, arguments.values)
+    chosen = painters(arguments.classifiers, arguments.values, [*STARTS] if arguments.blurry else [""])
     if len({painter.classifier.input_size for painter in chosen}) > 1:
         parser.error("the classifiers have different input sizes")
     comparison = Comparison(arguments.data, chosen, arguments.pictures)

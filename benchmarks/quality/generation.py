@@ -10,6 +10,7 @@ from robust_synthesis.synthesis import (
     Mix,
     TranslateSettings,
     best_of,
+    class_seeds,
     natural_noise,
     photo_noise,
     preset,
@@ -49,24 +50,28 @@ def figures(
 def generation(judge: Judge, classifier: RobustClassifier, test: Pictures, count: int, every: int) -> None:
     """Compare `generate` with the paper's settings, on `count` pictures of each class, or every so many of them."""
     real = judge.features(as_float(test))
-    seeds, classes = seeds_of_each_class(_seeds(classifier), classifier.input_size, _random_seeds(count))
-    seeds, classes = seeds[::every], classes[::every]
-    table = Table(
-        f"Generation, {len(seeds)} pictures; distances to the {len(test)} test pictures", {"steps": "d"} | COLUMNS
-    )
+    side, numbers = classifier.input_size, _random_seeds(count)
+    kinds = {
+        "the paper's": (*seeds_of_each_class(_seeds(classifier), side, numbers, class_seeds), PAPER),
+        "our": (*seeds_of_each_class(_seeds(classifier), side, numbers), PRESET),
+    }
+    made = len(range(0, count * len(classifier.labels), every))
+    table = Table(f"Generation, {made} pictures; distances to the {len(test)} test pictures", {"steps": "d"} | COLUMNS)
     agreed, pictures = judge.agreement(real, test.classes), as_float(test)
     table.row("the test pictures themselves", 0, agreed, None, None, grid(pictures), spectrum_slope(pictures))
-    table.row("the seeds", 0, *figures(judge, seeds, classes, real))
-    for name, settings in {"the paper's settings": PAPER, "our `generate`": PRESET}.items():
-        images = translated(classifier, seeds, classes, settings)
-        table.row(name, settings.ascent.steps, *figures(judge, images, classes, real))
+    for whose, (seeds, classes, settings) in kinds.items():
+        start, targets = seeds[::every], classes[::every]
+        table.row(f"{whose} class seeds", 0, *figures(judge, start, targets, real))
+        images = translated(classifier, start, targets, settings)
+        table.row(f"{whose} `generate`", settings.ascent.steps, *figures(judge, images, targets, real))
 
 
 def starts(judge: Judge, classifier: RobustClassifier, test: Pictures, count: int) -> None:
     """Compare what `generate` can start from, on `count` pictures of each class: not every classifier has seeds."""
     pictures, side, numbers = as_float(test), classifier.input_size, _random_seeds(count)
     real = judge.features(pictures)
-    seeds, classes = seeds_of_each_class(_seeds(classifier), side, numbers)
+    seeds = _seeds(classifier)
+    blurry, classes = seeds_of_each_class(seeds, side, numbers, class_seeds)
     labels = range(len(classifier.labels))
 
     def best(candidates: int) -> Tensor:
@@ -82,7 +87,8 @@ def starts(judge: Judge, classifier: RobustClassifier, test: Pictures, count: in
         return pictures[others[torch.randperm(len(others), generator=torch.Generator().manual_seed(c))[:count]]]
 
     kinds = {
-        "class seeds": seeds,
+        "class seeds, as in the paper": blurry,
+        "class seeds with detail": seeds_of_each_class(seeds, side, numbers)[0],
         "grey noise, 1/f (`natural_noise`)": natural_noise(side, side, numbers).repeat(len(labels), 1, 1, 1),
         "natural noise (`photo_noise`)": photo_noise(side, side, numbers).repeat(len(labels), 1, 1, 1),
         "natural noise, the best of 8": best(8),

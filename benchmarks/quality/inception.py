@@ -22,6 +22,7 @@ from robust_synthesis.synthesis import (
     Mix,
     TranslateSettings,
     class_seeds,
+    detailed_class_seeds,
     preset,
     translate,
 )
@@ -95,16 +96,19 @@ def generate_into(
         missing = [n for n in range(c, count, classes) if not (folder / f"{n:06}.png").exists()]
         for start in range(0, len(missing), BATCH_SIZE):
             numbers, mix = missing[start : start + BATCH_SIZE], Mix.single(c)
-            seeds = _starts(classifier, files, mix, numbers).to(device)
+            seeds = _starts(classifier, files, mix, numbers, settings).to(device)
             for number, image in zip(numbers, translate(classifier, seeds, mix, settings, numbers).cpu(), strict=True):
                 to_pil_image((image * 255).round().byte()).save(folder / f"{number:06}.png")
 
 
-def _starts(classifier: RobustClassifier, files: Sequence[Path], mix: Mix, numbers: Sequence[int]) -> Tensor:
+def _starts(
+    classifier: RobustClassifier, files: Sequence[Path], mix: Mix, numbers: Sequence[int], settings: TranslateSettings
+) -> Tensor:
     side = classifier.input_size
     if not files:
         assert classifier.seeds is not None
-        return class_seeds(classifier.seeds, mix, side, side, numbers)
+        draw = class_seeds if settings == SETTINGS["paper"] else detailed_class_seeds
+        return draw(classifier.seeds, mix, side, side, numbers)
     draws = [int(torch.randint(len(files), (), generator=torch.Generator().manual_seed(n))) for n in numbers]
     photos = [np.asarray(ImageOps.fit(Image.open(files[draw]).convert("RGB"), (side, side))) for draw in draws]
     return torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2).contiguous().float() / 255

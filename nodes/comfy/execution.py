@@ -82,7 +82,7 @@ def run_batch(
         ValueError: the film would not fit into memory.
     """
     count, film = len(images), film or Film(0)
-    steps = plan.steps if plan else steps
+    steps = plan.gradients if plan else steps
     if film.every:
         height, width = (side * enlarged for side in images.shape[2:])
         refuse_beyond_memory(loaded, count * (film.count(steps) + 1), height, width)

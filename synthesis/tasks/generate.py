@@ -10,7 +10,7 @@ from ...models import RobustClassifier
 from ..ascent import Callback
 from ..mix import Mix
 from ..presets import preset
-from ..seeds import CANDIDATES, best_of, class_seeds, has_seeds, natural_pictures
+from ..seeds import CANDIDATES, best_of, detailed_class_seeds, has_seeds, natural_pictures
 from .classify import class_cross_entropy
 from .translate import TranslateSettings, translate
 
@@ -45,14 +45,14 @@ def generate(
 def automatic_start(
     classifier: RobustClassifier, mix: Mix, height: int, width: int, random_seeds: Sequence[int]
 ) -> Tensor:
-    """What `generate` starts from: `class_seeds`, or where the mix has none the best of some `natural_pictures`.
+    """What `generate` starts from: `detailed_class_seeds`, or without seeds the best of some `natural_pictures`.
 
     Returns:
         `[len(random_seeds), 3, height, width]` in [0, 1], float32, on the classifier's device.
     """
     device, seeds = classifier.mean.device, classifier.seeds
     if seeds is not None and has_seeds(seeds, mix):
-        return class_seeds(seeds, mix, height, width, random_seeds).to(device)
+        return detailed_class_seeds(seeds, mix, height, width, random_seeds).to(device)
 
     def draw(numbers: Sequence[int]) -> Tensor:
         return natural_pictures(height, width, numbers).to(device)

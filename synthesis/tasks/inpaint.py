@@ -16,7 +16,7 @@ from ..coarse_to_fine import Plan, coarse_to_fine, plan_levels
 from ..constraints import composite
 from ..mix import Mix
 from ..objectives import ObjectiveName, check_objective, class_loss
-from ..seeds import class_seeds, natural_noise
+from ..seeds import detailed_class_seeds, natural_noise
 from ..settings import DetailSettings, MaskSettings, OperationSettings
 from ..surround import WHOLE, extended, fade_in, surround, visible_box
 from ..views import around, feathered
@@ -145,6 +145,6 @@ def _filling(
         pictures = []
         for row, seed in zip(weights.expand(len(small), -1).tolist(), random_seeds, strict=True):
             mix = Mix(tuple((index, weight) for index, weight in enumerate(row) if weight))
-            pictures.append(class_seeds(classifier.seeds, mix, height, width, [seed]))
+            pictures.append(detailed_class_seeds(classifier.seeds, mix, height, width, [seed]))
         return torch.cat(pictures).to(small)
     return small
