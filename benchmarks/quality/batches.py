@@ -32,9 +32,20 @@ def in_batches(operation: Operation, classes: Tensor, class_given: bool = True) 
     return torch.cat([operation(rows, mix) for rows, mix in batches])[order]
 
 
-def translated(classifier: RobustClassifier, images: Tensor, classes: Tensor, settings: TranslateSettings) -> Tensor:
-    """Images `[N, 3, H, W]`, each translated to its class, `[N]`."""
-    return in_batches(lambda rows, mix: translate(classifier, images[rows], mix, settings, rows.tolist()), classes)
+def translated(
+    classifier: RobustClassifier,
+    images: Tensor,
+    classes: Tensor,
+    settings: TranslateSettings,
+    masks: Tensor | None = None,
+) -> Tensor:
+    """Images `[N, 3, H, W]`, each translated to its class, `[N]`, where masks `[N, 1, H, W]` let it."""
+
+    def operation(rows: Tensor, mix: Mix | None) -> Tensor:
+        mask = None if masks is None else masks[rows]
+        return translate(classifier, images[rows], mix, settings, rows.tolist(), mask)
+
+    return in_batches(operation, classes)
 
 
 def seeds_of_each_class(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier
-from robust_synthesis.synthesis import TranslateSettings, preset
+from robust_synthesis.synthesis import Mix, TranslateSettings, class_map, cut_mask, preset
 from robust_synthesis.training.data import Pictures
 
 from ..data import as_float
@@ -19,6 +19,9 @@ from .masks import object_masks
 from .metrics import ssim
 
 EPSILONS = (5.0, 10.0, 20.0, 40.0, 80.0)
+REPAINT = preset(TranslateSettings, "repaint").settings
+CLASS_MASK = {"threshold": 0.5, "softness": 0.2}
+"""As the node Class Mask has them."""
 _TRANSLATE = preset(TranslateSettings, "translate").settings
 STYLES = {
     "style": preset(TranslateSettings, "style").settings,
@@ -76,9 +79,14 @@ def horse_to_zebra(judge: Judge, classifier: RobustClassifier, test: Pictures, e
 
     row("the photographs", photos, 0, None)
     usual, classes = preset(TranslateSettings, "translate").settings, torch.full((len(photos),), zebra)
-    for epsilon in epsilons:
-        settings = usual.with_values(epsilon=epsilon)
-        row("whole picture", translated(classifier, photos, classes, settings), settings.ascent.steps, epsilon)
+    found = cut_mask(class_map(classifier, photos, Mix.single(horse)), **CLASS_MASK)
+    for name, mask in {"the whole picture": None, "where Class Mask finds the horse": found}.items():
+        for epsilon in epsilons:
+            settings = usual.with_values(epsilon=epsilon)
+            images = translated(classifier, photos, classes, settings, mask)
+            row(name, images, settings.ascent.steps, epsilon)
+    images = translated(classifier, photos, classes, REPAINT, found)
+    row("where Class Mask finds the horse, the preset `repaint`", images, REPAINT.ascent.steps, None)
 
 
 def photo_to_styles(judge: Judge, classifier: RobustClassifier, test: Pictures, names: Iterable[str]) -> None:
