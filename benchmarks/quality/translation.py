@@ -18,7 +18,7 @@ from .judge import Judge
 from .masks import object_masks
 from .metrics import ssim
 
-EPSILONS = (5.0, 10.0, 20.0, 40.0, 80.0)
+EPSILONS = (5.0, 10.0, 20.0, 30.0, 40.0, 80.0)
 REPAINT = preset(TranslateSettings, "repaint").settings
 CLASS_MASK = {"threshold": 0.5, "softness": 0.2}
 """As the node Class Mask has them."""
