@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..synthesis import class_map, cut_mask, heat_picture
 from ..synthesis.ascent import Callback
-from ..synthesis.tasks.class_mask import STEPS
+from ..synthesis.tasks.class_mask import SOFTNESS, STEPS, THRESHOLD
 from .comfy.classifiers import LoadedClassifier
 from .comfy.execution import run_batch, to_intermediate
 from .sockets import CATEGORY, classifier_input, read_class, target_class_input
@@ -46,7 +46,7 @@ class RobustClassMask(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "threshold",
-                    default=0.5,
+                    default=THRESHOLD,
                     min=0.0,
                     max=1.0,
                     step=0.01,
@@ -55,7 +55,7 @@ class RobustClassMask(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "softness",
-                    default=0.2,
+                    default=SOFTNESS,
                     min=0.0,
                     max=1.0,
                     step=0.01,
@@ -77,8 +77,8 @@ class RobustClassMask(io.ComfyNode):
         classifier: LoadedClassifier,
         image: Tensor,
         target_class: str = "",
-        threshold: float = 0.5,
-        softness: float = 0.2,
+        threshold: float = THRESHOLD,
+        softness: float = SOFTNESS,
     ) -> io.NodeOutput:
         model = classifier.model
         mix = read_class(target_class, model)

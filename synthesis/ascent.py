@@ -18,8 +18,8 @@ Picture = Callable[[], Tensor]
 """Gives images `[B, 3, H, W]`. Computed on demand, because it can be expensive."""
 
 Callback = Callable[[int, Tensor, Picture], None]
-"""Called for each gradient, before the step that it is for, with (number from 0, losses `[B]`, the images so far). It
-may raise to stop the ascent. There is a gradient for each step, or for each view of each step."""
+"""Called before each step with (step from 0, losses `[B]`, the images so far); where a step is averaged over views,
+after each of them, too. It may raise to stop the ascent."""
 
 REFERENCE_SIDE = 224
 """Height and width of the images that step sizes and epsilons are given for, as in the paper."""
@@ -65,11 +65,6 @@ class AscentSettings:
             raise ValueError(f"Jitter is {self.jitter}; it must be 0 or more.")
         if self.views < 1:
             raise ValueError(f"Views is {self.views}; it must be at least 1.")
-
-    @property
-    def gradients(self) -> int:
-        """How many are computed in all steps together."""
-        return self.steps * self.views
 
     def at_size(self, height: int, width: int) -> AscentSettings:
         """The same settings with step size and epsilon for an image of `height` x `width` pixels.
@@ -123,9 +118,14 @@ def ascend(
     best, best_loss = start, torch.full((len(start),), torch.inf, device=start.device, dtype=start.dtype)
     for step in steps or range(settings.steps):
         images = composite(start, free, mask)
-        losses, gradient = _over_views(images, loss, step, settings, callback)
+        if settings.views > 1:
+            losses, gradient = _mean_over_views(images, loss, step, settings.views, callback)
+        else:
+            losses, gradient = loss_and_gradient(images, loss, jitter_shift(step, settings.jitter))
         if settings.keep_best:
             best, best_loss = _better(images, losses, best, best_loss)
+        if callback is not None:
+            callback(step, losses, images.detach)
         if mask is not None:
             gradient = gradient * mask
         gradient = precondition(gradient)
@@ -146,26 +146,23 @@ def ascend(
         return _better(images, loss(images), best, best_loss)[0]
 
 
-def _over_views(
-    images: Tensor, loss: Loss, step: int, settings: AscentSettings, callback: Callback | None
+def _mean_over_views(
+    images: Tensor, loss: Loss, step: int, count: int, callback: Callback | None
 ) -> tuple[Tensor, Tensor]:
-    """Losses `[B]` and their gradient in a step, averaged over its views.
-
-    One view is computed after the other, so that many need no more memory than one.
-    """
+    """Losses `[B]` and their gradient over the views of a step: one after the other, in the memory of one."""
     total, losses, gradient = 0.0, images.new_zeros(len(images)), torch.zeros_like(images)
-    for number in range(step * settings.views, (step + 1) * settings.views):
-        if settings.views == 1:
-            weight, parts = 1.0, loss_and_gradient(images, loss, jitter_shift(step, settings.jitter))
-        else:
-            weight, parts = view_weight(number), loss_and_gradient(images, _of_view(loss, number))
-        total, losses, gradient = total + weight, losses + weight * parts[0], gradient + weight * parts[1]
+    for number in range(step * count, (step + 1) * count):
+        weight = view_weight(number)
+        of_view = loss_and_gradient(images, _seen(loss, number))
+        total += weight
+        losses.add_(of_view[0], alpha=weight)
+        gradient.add_(of_view[1], alpha=weight)
         if callback is not None:
-            callback(number, parts[0], images.detach)
+            callback(step, losses / total, images.detach)
     return losses / total, gradient / total
 
 
-def _of_view(loss: Loss, number: int) -> Loss:
+def _seen(loss: Loss, number: int) -> Loss:
     return lambda images: loss(random_view(images, number))
 
 

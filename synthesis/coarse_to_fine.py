@@ -37,9 +37,9 @@ class Plan:
     levels: tuple[Level, ...]
 
     @property
-    def gradients(self) -> int:
-        """Of all levels together: how often a callback is called."""
-        return sum(level.ascent.gradients for level in self.levels)
+    def steps(self) -> int:
+        """Of all levels together."""
+        return sum(level.ascent.steps for level in self.levels)
 
     def network_input(self, batch: int) -> tuple[int, int, int]:
         """The largest input of the network for a batch of images: count, height and width."""
@@ -96,7 +96,7 @@ def coarse_to_fine(
         strength: multiplies step size and epsilon; `[B, 1, 1, 1]` for one of its own for each image.
         projection: see `ascent.ascend`.
         covariance: see `ascent.ascend`.
-        callback: see `ascent.Callback`; it sees images `[B, 3, H, W]`, and gradients are counted over all levels.
+        callback: see `ascent.Callback`; it sees images `[B, 3, H, W]`, and steps are counted over all levels.
 
     Returns:
         `[B, 3, H, W]` in [0, 1]. Enlarging a change can spill a little beyond the mask.
@@ -125,7 +125,7 @@ def coarse_to_fine(
             ascent = partial(ascend, first, callback=report, covariance=covariance)
             after = _ascend_inside(ascent, first, level_loss, level.ascent, soft, mask_settings.penalty, strength)
         images = back(after)
-        done += level.ascent.gradients
+        done += level.ascent.steps
     return images
 
 

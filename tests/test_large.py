@@ -50,14 +50,14 @@ def test_a_picture_of_any_size_gets_detail(tiny: RobustClassifier, height: int, 
 
     assert made.shape == images.shape
     assert 0 <= made.min() <= made.max() <= 1
-    assert seen == list(range(translate_plan(tiny.input_size, height, width, QUICK).gradients))
+    assert seen == list(range(translate_plan(tiny.input_size, height, width, QUICK).steps))
     if mask is not None:
         outside = (mask == 0).expand_as(images)
         assert torch.equal(made[outside], images[outside])
 
 
 def test_finer_steps_come_with_the_pixels(tiny: RobustClassifier) -> None:
-    counts = [translate_plan(tiny.input_size, side, side, QUICK).gradients for side in (16, 32, 64, 128, 256, 2048)]
+    counts = [translate_plan(tiny.input_size, side, side, QUICK).steps for side in (16, 32, 64, 128, 256, 2048)]
     # No picture is looked at more than 16 times as closely as it is seen whole.
     assert counts == [2, 2, 3, 4, 5, 6]
 

@@ -147,7 +147,7 @@ def test_any_settings_inpaint_inside_the_mask_alone(
     assert result.isfinite().all()
     assert result.min() >= 0
     assert result.max() <= 1
-    assert steps == list(range(inpaint_plan(tiny.input_size, mask, settings).gradients))
+    assert steps == list(range(inpaint_plan(tiny.input_size, mask, settings).steps))
 
 
 @given(case=ascents(), strength=st.floats(0.01, 10))
@@ -173,7 +173,7 @@ def test_any_settings_paint_inside_the_mask_alone(
     assert result.isfinite().all()
     assert result.min() >= 0
     assert result.max() <= 1
-    assert steps == list(range(paint_plan(tiny.input_size, mask, settings).gradients))
+    assert steps == list(range(paint_plan(tiny.input_size, mask, settings).steps))
 
 
 @pytest.mark.parametrize("fill", FILLS)

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 from robust_synthesis.synthesis import (
     InpaintSettings,
@@ -115,3 +116,16 @@ def test_the_help_pages_example_of_a_preset_works(tmp_path: Path) -> None:
     page = (DOCS / "RobustTranslate.md").read_text("utf-8")
     (tmp_path / "mine.json").write_text(page.split("```json\n")[1].split("```")[0], encoding="utf-8")
     assert [*read_presets(tmp_path, TranslateSettings)] == ["gentle"]
+
+
+def test_a_step_over_many_views_is_one_frame_of_a_film(pack: ModuleType, folder: Path) -> None:
+    entry = {"steps": 3, "step_size": 2.0, "objective": "logit", "views": 4}
+    (folder / "a.json").write_text(json.dumps({"translate": {"views": entry}}), encoding="utf-8")
+    classifier = pack.RobustLoadClassifier.execute("canvas").result[0]
+    image = torch.rand(1, 40, 40, 3)
+    made, frames = pack.RobustTranslate.execute(classifier, image, "sea", preset={"preset": "views"}, animate=1).result[
+        :2
+    ]
+    assert len(frames) == 3 + 1
+    torch.testing.assert_close(frames[-1:], made)
+    assert not torch.equal(frames[1], frames[0])

@@ -29,7 +29,7 @@ from robust_synthesis.synthesis import (
 
 from ..command_line import new_parser, read
 from ..table import Table
-from .batches import BATCH_SIZE
+from .batches import BATCH_SIZE, Draw
 
 # Dual Adversarial Training (arXiv 2510.13872), for `resnet50_l2_eps3` with photographs as seeds.
 DUAL = TranslateSettings(ascent=AscentSettings(steps=13, step_size=8.0, keep_best=False), objective="logit")
@@ -72,7 +72,12 @@ def inception_metrics(
 
 
 def generate_into(
-    folder: Path, classifier: RobustClassifier, settings: TranslateSettings, count: int, photos: Path | None
+    folder: Path,
+    classifier: RobustClassifier,
+    settings: TranslateSettings,
+    count: int,
+    photos: Path | None,
+    draw: Draw = detailed_class_seeds,
 ) -> None:
     """Write `count` pictures, of each class in turn; those that exist stay.
 
@@ -82,6 +87,7 @@ def generate_into(
         settings: of the ascent.
         count: how many.
         photos: a folder of photographs to start from; None for the classifier's class seeds.
+        draw: draws class seeds.
 
     Raises:
         SystemExit: there is nothing to start from.
@@ -96,18 +102,17 @@ def generate_into(
         missing = [n for n in range(c, count, classes) if not (folder / f"{n:06}.png").exists()]
         for start in range(0, len(missing), BATCH_SIZE):
             numbers, mix = missing[start : start + BATCH_SIZE], Mix.single(c)
-            seeds = _starts(classifier, files, mix, numbers, settings).to(device)
+            seeds = _starts(classifier, files, mix, numbers, draw).to(device)
             for number, image in zip(numbers, translate(classifier, seeds, mix, settings, numbers).cpu(), strict=True):
                 to_pil_image((image * 255).round().byte()).save(folder / f"{number:06}.png")
 
 
 def _starts(
-    classifier: RobustClassifier, files: Sequence[Path], mix: Mix, numbers: Sequence[int], settings: TranslateSettings
+    classifier: RobustClassifier, files: Sequence[Path], mix: Mix, numbers: Sequence[int], draw: Draw
 ) -> Tensor:
     side = classifier.input_size
     if not files:
         assert classifier.seeds is not None
-        draw = class_seeds if settings == SETTINGS["paper"] else detailed_class_seeds
         return draw(classifier.seeds, mix, side, side, numbers)
     draws = [int(torch.randint(len(files), (), generator=torch.Generator().manual_seed(n))) for n in numbers]
     photos = [np.asarray(ImageOps.fit(Image.open(files[draw]).convert("RGB"), (side, side))) for draw in draws]
@@ -126,7 +131,8 @@ def main() -> None:
     arguments = read(parser, {"count": 39}, "cuda" if torch.cuda.is_available() else "cpu")
     classifier = load_classifier(bundled_classifiers().get(arguments.classifier, Path(arguments.classifier)))
     settings = SETTINGS[arguments.settings]
-    generate_into(arguments.generated, classifier, settings, arguments.count, arguments.photos)
+    draw = class_seeds if arguments.settings == "paper" else detailed_class_seeds
+    generate_into(arguments.generated, classifier, settings, arguments.count, arguments.photos, draw)
     table = Table(classifier.card.title, {"pictures": "d", "steps": "d", "IS": ".2f", "FID": ".2f"})
     metrics = inception_metrics(arguments.generated, arguments.real, classifier.input_size)
     table.row(f"`{arguments.settings}`", arguments.count, settings.ascent.steps, *metrics)

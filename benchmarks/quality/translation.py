@@ -20,8 +20,6 @@ from .metrics import ssim
 
 EPSILONS = (5.0, 10.0, 20.0, 30.0, 40.0, 80.0)
 REPAINT = preset(TranslateSettings, "repaint").settings
-CLASS_MASK = {"threshold": 0.5, "softness": 0.2}
-"""As the node Class Mask has them."""
 _TRANSLATE = preset(TranslateSettings, "translate").settings
 STYLES = {
     "style": preset(TranslateSettings, "style").settings,
@@ -79,7 +77,7 @@ def horse_to_zebra(judge: Judge, classifier: RobustClassifier, test: Pictures, e
 
     row("the photographs", photos, 0, None)
     usual, classes = preset(TranslateSettings, "translate").settings, torch.full((len(photos),), zebra)
-    found = cut_mask(class_map(classifier, photos, Mix.single(horse)), **CLASS_MASK)
+    found = cut_mask(class_map(classifier, photos, Mix.single(horse)))
     for name, mask in {"the whole picture": None, "where Class Mask finds the horse": found}.items():
         for epsilon in epsilons:
             settings = usual.with_values(epsilon=epsilon)

@@ -82,7 +82,7 @@ def run_batch(
         ValueError: the film would not fit into memory.
     """
     count, film = len(images), film or Film(0)
-    steps = plan.gradients if plan else steps
+    steps = plan.steps if plan else steps
     if film.every:
         height, width = (side * enlarged for side in images.shape[2:])
         refuse_beyond_memory(loaded, count * (film.count(steps) + 1), height, width)
@@ -174,12 +174,15 @@ class _Reporter:
         self.count = count
         self.film = film
         self.frames: list[Tensor] = []
+        self.last_step = -1
         self.next_preview = 0.0
 
     def __call__(self, step: int, losses: Tensor, picture: Picture) -> None:
-        if self.film.wants(step):
+        # A step over many views is reported several times.
+        if self.film.wants(step) and step > self.last_step:
             # Converted at once, so that a long film is not held in both layouts.
             self.frames.append(images_to_comfy(to_intermediate(picture())))
+        self.last_step = step
         done = self.part.start * self.steps + len(losses) * (step + 1)
         started = time.monotonic()
         preview = picture()[:PREVIEW_PICTURES] if started >= self.next_preview else None

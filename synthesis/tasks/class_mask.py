@@ -34,6 +34,8 @@ RADIUS, EDGE = 1 / 16, 1e-3
 BINS, ROUNDS = 12, 5
 STEEPNESS = 6.0
 """How sure the evidence alone is: log odds between its weakest and its strongest."""
+THRESHOLD, SOFTNESS = 0.5, 0.2
+"""Of a mask, usually."""
 SURE = 0.01
 """No probability is closer to 0 or 1 before the odds are multiplied."""
 
@@ -87,7 +89,7 @@ def on_edges(images: Tensor, evidence: Tensor, side: float) -> Tensor:
     return _along(F.interpolate(line, (height, width), mode="bilinear", align_corners=False), images)
 
 
-def cut_mask(probability: Tensor, threshold: float, softness: float) -> Tensor:
+def cut_mask(probability: Tensor, threshold: float = THRESHOLD, softness: float = SOFTNESS) -> Tensor:
     """A mask of the pixels above a threshold.
 
     Args:
