@@ -209,7 +209,7 @@ def _fill(default: str) -> io.Input:
         optional=True,
         tooltip="What the hole shows at the start. surround: the colours around it, blurred into it; beyond the "
         "edge of a padded picture, its mirror image. mean colour: of what is visible, as in the paper. noise: "
-        "photo-like noise; seeds give different pictures. class seed: blurry blobs in the class's usual colours and "
+        "photo-like noise; seeds give different pictures. class seed: grainy blobs in the class's usual colours and "
         "layout; seeds give different pictures.",
     )
 
