@@ -123,9 +123,8 @@ def test_a_step_over_many_views_is_one_frame_of_a_film(pack: ModuleType, folder:
     (folder / "a.json").write_text(json.dumps({"translate": {"views": entry}}), encoding="utf-8")
     classifier = pack.RobustLoadClassifier.execute("canvas").result[0]
     image = torch.rand(1, 40, 40, 3)
-    made, frames = pack.RobustTranslate.execute(classifier, image, "sea", preset={"preset": "views"}, animate=1).result[
-        :2
-    ]
+    node = pack.RobustTranslate.execute(classifier, image, "sea", preset={"preset": "views"}, animate=1)
+    made, frames, *_ = node.result
     assert len(frames) == 3 + 1
     torch.testing.assert_close(frames[-1:], made)
     assert not torch.equal(frames[1], frames[0])

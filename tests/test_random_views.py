@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -17,9 +19,8 @@ VIEWS = 6
 def places(height: int, width: int) -> Tensor:
     """A picture `[1, 3, height, width]` whose first two channels say where a pixel is, across and down, from 0 to 1."""
     across, down = ((torch.arange(side) + 0.5) / side for side in (width, height))
-    return torch.stack([across.expand(height, width), down[:, None].expand(height, width), torch.zeros(height, width)])[
-        None
-    ]
+    channels = across.expand(height, width), down[:, None].expand(height, width), torch.zeros(height, width)
+    return torch.stack(channels)[None]
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 64), (48, 112)])
@@ -47,9 +48,9 @@ def test_a_view_of_a_picture_is_the_same_in_any_batch(tiny: RobustClassifier) ->
         torch.testing.assert_close(random_view(images, number)[1:2], random_view(images[1:2], number))
 
 
-def test_a_step_follows_the_mean_of_its_views(tiny: RobustClassifier) -> None:
-    network = tiny.double()
-    side = tiny.input_size
+def test_a_step_follows_the_mean_of_its_views(tiny_classifier: Callable[..., RobustClassifier]) -> None:
+    network = tiny_classifier().double()
+    side = network.input_size
     start = 0.3 + 0.4 * torch.rand(2, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     loss = class_loss(network, Mix.single(1).vector(len(network.labels)).double(), "logit")
     settings = AscentSettings(steps=2, step_size=0.5, views=VIEWS, keep_best=False)
@@ -68,7 +69,6 @@ def test_a_step_follows_the_mean_of_its_views(tiny: RobustClassifier) -> None:
     torch.testing.assert_close(made, expected)
     assert [step for step, _ in seen] == [0] * (VIEWS + 1) + [1] * (VIEWS + 1)
     torch.testing.assert_close(seen[0][1], loss(random_view(start, 0)))
-    tiny.float()
 
 
 def test_a_step_of_many_views_stops_in_the_middle(tiny: RobustClassifier) -> None:
