@@ -89,7 +89,6 @@ def ascend(
     projection: Callable[[Tensor], Tensor] | None = None,
     initial: Tensor | None = None,
     covariance: Tensor | None = None,
-    steps: range | None = None,
 ) -> Tensor:
     """Projected gradient descent of a loss over pictures (arXiv 1906.09453, section 3).
 
@@ -107,7 +106,6 @@ def ascend(
         projection: a further projection of the images after each step, into [0, 1].
         initial: `[B, 3, H, W]`: where the ascent begins, inside the constraint around `start`; None: at `start`.
         covariance: of the channels, `[B, 3, 3]` or `[1, 3, 3]`, for the preconditioning; None: that of photographs.
-        steps: which of the settings' steps to take, to go on from where `start` was left; None: all.
 
     Returns:
         Pictures like `start`, detached; bit for bit the start where the mask is 0.
@@ -116,7 +114,7 @@ def ascend(
     free = start if initial is None else initial.detach()
     precondition = settings.preconditioning.for_images(start, covariance)
     best, best_loss = start, torch.full((len(start),), torch.inf, device=start.device, dtype=start.dtype)
-    for step in steps or range(settings.steps):
+    for step in range(settings.steps):
         images = composite(start, free, mask)
         if settings.views > 1:
             losses, gradient = _mean_over_views(images, loss, step, settings.views, callback)

@@ -1,4 +1,4 @@
-"""Stage two: the sampler's chains, the energy that tells them from pictures, and what is watched on the way."""
+"""Stage two: what the sampler makes, the energy that tells them from pictures, and what is watched on the way."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given
-from hypothesis import strategies as st
 from torch_fidelity.metric_kid import kernel_mmd  # type: ignore[import-untyped]
 
 from robust_synthesis.models import RobustClassifier
-from robust_synthesis.synthesis import AscentSettings, TranslateSettings, ascend, class_loss, preset
-from robust_synthesis.training import TrainingData, TrainingPlan, read_data
+from robust_synthesis.synthesis import Mix, TranslateSettings, preset, translate
+from robust_synthesis.training import Contrastive, TrainingData, TrainingPlan, read_data
 from robust_synthesis.training.adversarial import AdversarialTrainer
-from robust_synthesis.training.chains import Chains
 from robust_synthesis.training.contrastive import ContrastiveTrainer
+from robust_synthesis.training.contrastive_sampler import ContrastiveSampler
 from robust_synthesis.training.evaluation import kernel_distance
 from robust_synthesis.training.seeds import fit_all_seeds
 from tests.pictures_to_train_on import TINY, make_folder
@@ -32,8 +30,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 
 @pytest.fixture(scope="module")
 def plan(data: TrainingData) -> TrainingPlan:
-    assert TINY.contrastive
-    return replace(TINY, contrastive=replace(TINY.contrastive, rel_work=2.0)).plan(len(data.train))
+    return replace(TINY, contrastive=Contrastive(steps=30, batch_size=18, learning_rate=0.1)).plan(len(data.train))
 
 
 @pytest.fixture(scope="module")
@@ -48,57 +45,37 @@ def trainer_of(data: TrainingData, plan: TrainingPlan, classifier: RobustClassif
     return ContrastiveTrainer(data.train, copy.deepcopy(classifier), plan, CPU)
 
 
-@given(parts=st.lists(st.integers(1, 4), min_size=1, max_size=4), jitter=st.integers(0, 3))
-def test_an_ascent_in_parts_is_the_whole(tiny: RobustClassifier, parts: list[int], jitter: int) -> None:
-    start = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    loss = class_loss(tiny, torch.tensor([1.0, 0.0, 0.0]), "logit")
-    settings = AscentSettings(steps=sum(parts), step_size=0.5, final_step=0.2, jitter=jitter, keep_best=False)
-    images, taken = start, 0
-    for steps in parts:
-        images = ascend(images, loss, settings, steps=range(taken, taken + steps))
-        taken += steps
-    torch.testing.assert_close(images, ascend(start, loss, settings), rtol=0, atol=1e-5)
-
-
-def test_chains_go_on_until_they_are_long_enough(data: TrainingData, stage_one: RobustClassifier) -> None:
+def test_contrastive_pictures_are_what_the_sampler_makes(data: TrainingData, stage_one: RobustClassifier) -> None:
     assert stage_one.seeds is not None
-    chains = Chains(6, preset(TranslateSettings, "generate").settings, stage_one.seeds, data.train)
+    sampler = ContrastiveSampler(preset(TranslateSettings, "generate").settings, stage_one.seeds, data.train)
     torch.manual_seed(0)
-    lengths: list[int] = []
-    fallen: list[float] = []
-    for _ in range(20):
-        before, classes, taken = chains.images.clone(), chains.targets.clone(), chains.taken.clone()
-        images, targets, ended = chains.advance(stage_one, 7)
-        assert images.shape == (6, 3, 24, 24)
-        assert 0 <= images.min() <= images.max() <= 1
-        goes_on = ((taken >= 0) & (taken < 7)).repeat_interleave(2)
-        assert torch.equal(targets[goes_on], classes[goes_on])
-        assert torch.equal(ended, (chains.taken == 7).repeat_interleave(2))
-        lengths += chains.taken.tolist()
-        losses = [F.cross_entropy(stage_one(each), targets, reduction="none") for each in (before, images)]
-        fallen += (losses[0] - losses[1])[goes_on].tolist()
-    assert set(lengths) <= set(range(1, 8))
-    assert lengths.count(7) >= 3
-    assert len(fallen) > 10
-    assert sum(fallen) / len(fallen) > 0.1
-    assert min(fallen) > -0.1
+    classifier = copy.deepcopy(stage_one).eval()
+    images, targets = sampler.draw(classifier, 8)
+    assert images.shape == (8, 3, 24, 24)
+    assert 0 <= images.min() <= images.max() <= 1
+    assert set(targets.tolist()) == {0, 1}
+    # The starts of the same random numbers, given to the sampler as a user gives them.
+    torch.manual_seed(0)
+    starts, _ = sampler.starts(8)
+    for start, image, target in zip(starts, images, targets.tolist(), strict=True):
+        painted = translate(classifier, start[None], Mix.single(target), sampler.settings, [0])
+        torch.testing.assert_close(image[None], painted, rtol=0, atol=1e-4)
 
 
 def test_stage_two_teaches_what_is_real(data: TrainingData, plan: TrainingPlan, stage_one: RobustClassifier) -> None:
     """On the same pictures, those of the sampler are told from real ones better after it than before."""
     trainer = trainer_of(data, plan, stage_one)
     statistics = {name: t.clone() for name, t in trainer.network.named_buffers()}
-    trainer.length = trainer.max_length
     for _ in range(plan.contrastive.steps if plan.contrastive else 0):
         trainer.advance()
     for name, buffer in trainer.network.named_buffers():
         assert torch.equal(buffer, statistics[name]), name
-    made, real = trainer.chains.images, data.train.images.float() / 255
-    before, after = (
-        float(classifier(real).logsumexp(1).mean() - classifier(made).logsumexp(1).mean())
-        for classifier in (stage_one, trainer.classifier())
-    )
-    assert after > before + 0.5
+    made, real = trainer.sampler.draw(stage_one, 20)[0], data.train.images.float() / 255
+    losses = []
+    for classifier in (stage_one, trainer.classifier()):
+        of_real, of_made = (trainer.offset - classifier(images).logsumexp(1) for images in (real, made))
+        losses.append(float(F.softplus(of_real).mean() + F.softplus(-of_made).mean()))
+    assert losses[1] < losses[0] - 0.5
 
 
 def test_a_class_that_is_lost_has_no_energy_term(
@@ -108,8 +85,6 @@ def test_a_class_that_is_lost_has_no_energy_term(
     for agreement in (1.0, 0.0):
         trainer = trainer_of(data, plan, stage_one)
         trainer.agreement.fill_(agreement)
-        # Nothing ends in the first step, so the agreement stays.
-        trainer.length = trainer.max_length
         losses.append(trainer.advance()[0])
     assert losses[1] < losses[0] - 0.1
 
@@ -118,8 +93,7 @@ def test_what_stage_one_does_not_recognise_lowers_the_agreement(
     data: TrainingData, plan: TrainingPlan, stage_one: RobustClassifier
 ) -> None:
     trainer = trainer_of(data, plan, stage_one)
-    trainer.length = trainer.max_length = 1
-    trainer.chains.ascent = replace(trainer.chains.ascent, step_size=1e-6)
+    trainer.sampler.settings = trainer.sampler.settings.with_values(step_size=1e-6)
     for _ in range(3):
         trainer.advance()
     # Starts that stayed what they were: photographs of other classes, and noise, are among them.

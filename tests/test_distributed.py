@@ -18,7 +18,7 @@ from robust_synthesis.training.saved_state import read_state
 from tests.pictures_to_train_on import UNEVEN, make_folder
 from tools.paths import ROOT
 
-FIGURES = ("loss", "training_robust", "clean", "robust", "distance", "auc", "chain_steps")
+FIGURES = ("loss", "training_robust", "clean", "robust", "distance", "auc")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX's")

@@ -162,9 +162,11 @@ def test_the_time_left_counts_the_measuring(
     monkeypatch.setattr(ContrastiveTrainer, "advance", advance_by(work.contrastive_step))
     train(data, TINY, paths, INFO, CPU, epochs, report)
     # Every 60 "seconds" the state is saved, which takes no time here. 25 epochs are evaluated at every second.
-    evaluations, steps = {3: (3, 1), 25: (13, 8)}[epochs]
+    evaluations = {3: 3, 25: 13}[epochs]
+    second_plan = TINY.plan(len(data.train), epochs).contrastive
+    assert second_plan
     first = 2 * epochs * work.step + evaluations * work.evaluation
-    second = steps * work.contrastive_step + 2 * work.contrastive_evaluation
+    second = second_plan.steps * work.contrastive_step + 2 * work.contrastive_evaluation
     assert ends == {first + second + work.final}
 
 
@@ -192,6 +194,30 @@ def test_a_training_record_is_read_and_written_back(path: Path) -> None:
     assert record(path).cutmix_prob == card.training["cut_mix"]
     with pytest.raises(ValueError, match="not of a run of this pack"):
         TrainingRecord.from_dict({"data": "ImageNet", "epsilon": 3.0, "clean_accuracy": 0.5})
+
+
+def test_without_epochs_the_fine_tuned_classifier_goes_to_stage_two(
+    data: TrainingData, tmp_path: Path, finished: tuple[RunPaths, list[Progress]]
+) -> None:
+    first = finished[0].result
+    assert TINY.contrastive
+    recipe = replace(TINY, fine_tune=str(first), contrastive=replace(TINY.contrastive, steps=2))
+    paths = RunPaths(tmp_path / "second.safetensors", tmp_path / "second-training")
+    seen: list[Progress] = []
+    train(data, recipe, paths, INFO, CPU, 0, seen.append)
+    assert any("Stage two, step 2 of 2" in str(progress) for progress in seen)
+    log = json.loads((paths.folder / "log.json").read_text("utf-8"))["history"]
+    assert [(entry["stage"], entry["contrastive_step"], entry["loss"] is None) for entry in log] == [
+        (1, 0, True),
+        (2, 0, True),
+        (2, 2, False),
+    ]
+    assert log[0]["clean"] == log[1]["clean"]
+    assert record(paths.result).fine_tuned == "colours"
+    others = replace(data, labels=("other", "red"))
+    with pytest.raises(ValueError, match="has other classes than these pictures"):
+        train(others, recipe, RunPaths(tmp_path / "x.safetensors", tmp_path / "x"), INFO, CPU, 0)
+    assert not list(tmp_path.glob("x*"))
 
 
 def test_an_attack_in_linf_trains(data: TrainingData, paths: RunPaths) -> None:

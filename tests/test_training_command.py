@@ -69,6 +69,8 @@ def test_the_command_resumes_after_it_was_killed(tmp_path: Path, comfyui_folder:
         (("--batch-size", "1"), "--batch-size 1: it must be 2 or more"),
         (("--learning-rate", "nan"), "--learning-rate nan: it must be above 0"),
         (("--preconditioned-epsilon", "-1"), "--preconditioned-epsilon -1.0: it must be 0 or more"),
+        (("--stage-two-steps", "0"), "--stage-two-steps 0: it must be 1 or more"),
+        (("--epochs", "0", "--fine-tune", "canvas"), "--epochs 0: it must be 1 or more, or 0 with"),
         (("--fine-tune", "nothing"), "There is no classifier file at nothing"),
         (("--fine-tune", "seasons"), "'seasons' has another network"),
     ],

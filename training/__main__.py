@@ -97,7 +97,12 @@ def _parse() -> argparse.Namespace:
         "--out", type=Path, metavar="NAME", help="NAME.safetensors, NAME.md and NAME-training/ (default: the data's)"
     )
     parser.add_argument("--recipe", choices=RECIPES, default="quick")
-    parser.add_argument("--epochs", type=int, metavar="N", help="instead of the recipe's")
+    parser.add_argument(
+        "--epochs",
+        type=int,
+        metavar="N",
+        help="instead of the recipe's; 0: the fine-tuned one goes to stage two at once",
+    )
     parser.add_argument(
         "--epsilon", type=float, metavar="E", help="instead of the recipe's; smaller learns more easily"
     )
@@ -127,13 +132,19 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--stage-two", action="store_true", help="then train it against its own pictures (dual adversarial training)"
     )
+    parser.add_argument("--stage-two-steps", type=int, metavar="N", help="instead of as many as take half of the work")
     parser.add_argument("--title", help="for the model card (default: the name)")
     parser.add_argument("--about-data", metavar="TEXT", help="where the pictures are from, and on what terms")
     parser.add_argument("--licence", default="", help="of the weights")
     parser.add_argument("--device", help="cpu, cuda or mps (default: the fastest there is)")
     arguments = parser.parse_args()
-    if arguments.epochs is not None and arguments.epochs < 1:
-        parser.error(f"--epochs {arguments.epochs}: it must be 1 or more")
+    if arguments.stage_two_steps is not None:
+        if arguments.stage_two_steps < 1:
+            parser.error(f"--stage-two-steps {arguments.stage_two_steps}: it must be 1 or more")
+        arguments.stage_two = True
+    begun = arguments.fine_tune and arguments.stage_two_steps
+    if arguments.epochs is not None and arguments.epochs < (0 if begun else 1):
+        parser.error(f"--epochs {arguments.epochs}: it must be 1 or more, or 0 with --fine-tune and --stage-two-steps")
     if arguments.batch_size is not None and arguments.batch_size < 2:
         parser.error(f"--batch-size {arguments.batch_size}: it must be 2 or more")
     if arguments.learning_rate is not None and not arguments.learning_rate > 0:
@@ -158,7 +169,9 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     if arguments.preconditioned_epsilon is not None:
         recipe = replace(recipe, preconditioned_epsilon=arguments.preconditioned_epsilon)
     recipe = replace(recipe, fine_tune=arguments.fine_tune)
-    return replace(recipe, contrastive=Contrastive()) if arguments.stage_two else recipe
+    if arguments.stage_two:
+        recipe = replace(recipe, contrastive=Contrastive(steps=arguments.stage_two_steps or 0))
+    return recipe
 
 
 def _command(arguments: argparse.Namespace) -> str:
@@ -170,7 +183,9 @@ def _command(arguments: argparse.Namespace) -> str:
         value = getattr(arguments, option)
         if value is not None:
             words += [f"--{option.replace('_', '-')}", f"{value:g}"]
-    if arguments.stage_two:
+    if arguments.stage_two_steps:
+        words += ["--stage-two-steps", str(arguments.stage_two_steps)]
+    elif arguments.stage_two:
         words.append("--stage-two")
     return shlex.join(words)
 

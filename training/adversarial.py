@@ -39,6 +39,9 @@ class AdversarialTrainer(Trainer):
             labels: the names of their classes.
             plan: for so many pictures.
             device: that computes.
+
+        Raises:
+            ValueError: there are no epochs, and no classifier of these classes to fine-tune.
         """
         self.pictures, self.plan = pictures, plan
         recipe = plan.recipe
@@ -122,7 +125,12 @@ def _initial_network(plan: TrainingPlan, labels: tuple[str, ...], device: torch.
     with seeded(plan.recipe.seed, device):
         network = build_network(plan.architecture, len(labels))
     if plan.recipe.fine_tune:
-        network.load_state_dict(layers_to_fine_tune(plan.recipe, labels), strict=False)
+        missing = network.load_state_dict(layers_to_fine_tune(plan.recipe, labels), strict=False).missing_keys
+        if missing and not plan.epochs:
+            raise ValueError(
+                f"'{plan.recipe.fine_tune}' has other classes than these pictures, so its last layer has to be trained "
+                "first: set the epochs to 1 or more."
+            )
     elif plan.pretrained:
         weights = load_classifier(bundled_classifiers()[plan.pretrained]).network.state_dict()
         first = {name: tensor for name, tensor in weights.items() if name.startswith(PRETRAINED_PREFIXES)}

@@ -41,6 +41,7 @@ def write_card(classifier: RobustClassifier, path: Path) -> None:
     if record.fine_tuned:
         start = f"; fine-tuned from `{record.fine_tuned}`"
     cutmix = f", CutMix in {record.cutmix_prob:.0%} of batches" if record.cutmix_prob else ""
+    epochs = f"{record.epochs} epochs" if record.epochs else "none of its epochs in this run"
     stage_two = ""
     if record.contrastive_step:
         stage_two = (
@@ -54,7 +55,7 @@ def write_card(classifier: RobustClassifier, path: Path) -> None:
         "Architecture": f"`{card.architecture['name']}` ({network}), {parameters / 1e6:.2f} M parameters, "
         f"{card.input_size} x {card.input_size} pixels",
         "Training": f"adversarial, {norm} epsilon {record.epsilon:g}, {record.pgd_steps} PGD steps{cutmix}; "
-        f"{record.epochs} epochs{stage_two}; {record.minutes:.0f} minutes on {record.device}{start}",
+        f"{epochs}{stage_two}; {record.minutes:.0f} minutes on {record.device}{start}",
         f"Clean accuracy ({evaluation.measured_on})": f"{evaluation.clean_accuracy:.1%}",
         f"Robust accuracy ({evaluation.measured_on}, {evaluation.attack})": robust,
         "Class seeds": f"Gaussians of rank {seeds.factors.shape[1]} at grain {seeds.grain}" if seeds else "none",

@@ -15,7 +15,7 @@ from ..synthesis.presets import preset
 from . import distributed
 from .adversarial import augmentation, figures_of_all, shuffled_rows
 from .attack import pgd_attack
-from .chains import Chains
+from .contrastive_sampler import ContrastiveSampler
 from .pictures import Pictures
 from .randomness import seeded
 from .recipes import TrainingPlan
@@ -23,8 +23,7 @@ from .samples import SAMPLER
 from .trainer import SEED_STRIDE, Optimization, Trainer, flat, part
 
 AUC_STEPS = 10
-"""Over so many steps the area under the curve is measured, at most; over fewer where the chains could not grow to the
-sampler's length in half of the training."""
+"""Over so many steps the area under the curve is averaged, at most."""
 AGREEMENT_RATE = 0.1
 """How much one picture counts in the running agreement of its class."""
 
@@ -33,9 +32,8 @@ class ContrastiveTrainer(Trainer):
     """Dual adversarial training (DAT; arXiv 2510.13872), after stage one.
 
     Three terms: cross-entropy of adversarial pictures, as in stage one; binary cross-entropy of the energy, real
-    pictures against contrastive ones, which are what the sampler makes (see `Chains`); and cross-entropy of the
-    contrastive pictures, which keep their class. The batch norms' statistics are frozen. Chains grow by a step whenever
-    the area under the curve of the energy, real against contrastive, reaches the threshold. Where the classifier of
+    pictures against contrastive ones, which are what the sampler makes (see `ContrastiveSampler`); and cross-entropy of
+    the contrastive pictures, which keep their class. The batch norms' statistics are frozen. Where the classifier of
     stage one no longer recognises what is made of a class, the energy term leaves out that class's pictures, real and
     contrastive, until it does.
     """
@@ -71,16 +69,11 @@ class ContrastiveTrainer(Trainer):
         self.reference_weights = {name: t.cpu().clone() for name, t in self.network.state_dict().items()}
         self.reference = self.inference_copy(self.network)
         self.augment = augmentation(plan.recipe)
-        sampler = preset(TranslateSettings, SAMPLER).settings
-        self.chains = Chains(self.contrastive.batch_size, sampler, self.seeds, pictures)
-        self.max_length = sampler.ascent.steps
-        self.length = 1
-        """Of the chains, in steps."""
-        self.auc_steps = max(1, min(AUC_STEPS, self.contrastive.steps // (2 * self.max_length)))
+        self.sampler = ContrastiveSampler(preset(TranslateSettings, SAMPLER).settings, self.seeds, pictures)
         self.offset = torch.tensor(0.0)
         """Subtracted from the energy: real and contrastive lie around 0 at the start."""
-        self.scores = torch.empty(0, 2, self.contrastive.batch_size)
-        """Negative energies of the last steps' pictures, real and contrastive."""
+        self.aucs = torch.empty(0)
+        """Of the last steps, see `auc`."""
         self.agreement = torch.ones(len(card.labels))
         """How many of the last pictures of each class stage one's classifier recognises, from 0 to 1."""
 
@@ -88,12 +81,9 @@ class ContrastiveTrainer(Trainer):
     def auc(self) -> float | None:
         """Of the last steps: how often a real picture's energy is below a contrastive one's, from 0 to 1.
 
-        None before the first step at a length of chains.
+        None before the first step.
         """
-        if not len(self.scores):
-            return None
-        real, contrastive = self.scores[:, 0].flatten(), self.scores[:, 1].flatten()
-        return float((real[:, None] > contrastive[None]).float().mean())
+        return float(self.aucs.mean()) if len(self.aucs) else None
 
     def advance(self) -> tuple[float, float]:
         """Take the next step; the loss, and the accuracy on the adversarial pictures of its batch."""
@@ -103,52 +93,45 @@ class ContrastiveTrainer(Trainer):
             real, augmented, classes = self._batch()
             own = distributed.own_rows()
             adversarial = pgd_attack(sampled, augmented, classes, self.plan.recipe.attack, own)
-            contrastive, targets, ended = self.chains.advance(sampled, self.length)
-        if self.length == self.max_length:
-            # Shorter chains are not recognised yet.
-            self._watch(contrastive[ended], targets[ended])
+            contrastive, targets = self.sampler.draw(sampled, self.contrastive.sampled)
+        self._watch(contrastive, targets)
         # Batch norm's running statistics are of adversarial pictures; three kinds of pictures share this batch.
         self.network.eval()
-        count = len(classes)
+        count, sampled_count = len(classes), len(targets)
         real, contrastive, classes, targets = real[own], contrastive[own], classes[own], targets[own]
         logits = self.logits(torch.cat([adversarial, real, contrastive])).float()
         of_adversarial, of_real, of_contrastive = logits.split([len(classes), len(classes), len(targets)])
         # The negative energy: how real the network finds a picture.
-        scores = torch.stack([of_real.logsumexp(1), of_contrastive.logsumexp(1)])
-        all_scores = distributed.gathered(scores.detach().T, count).T
-        if self.step == 0:
-            self.offset = all_scores.mean().cpu()
-        held = self.agreement.to(self.device) < stage.min_agreement
-        margins = scores - self.offset.to(self.device)
-        energies = torch.stack([F.softplus(-margins[0]), F.softplus(margins[1])])
-        energy = energies.masked_fill(torch.stack([held[classes], held[targets]]), 0).mean(1).sum()
+        real_scores, contrastive_scores = of_real.logsumexp(1), of_contrastive.logsumexp(1)
+        self._compare(
+            distributed.gathered(real_scores.detach(), count).cpu(),
+            distributed.gathered(contrastive_scores.detach(), sampled_count).cpu(),
+        )
+        held, offset = self.agreement.to(self.device) < stage.min_agreement, self.offset.to(self.device)
+        of_reals = F.softplus(offset - real_scores).masked_fill(held[classes], 0).mean()
+        of_contrastives = F.softplus(contrastive_scores - offset).masked_fill(held[targets], 0).mean()
         share = distributed.own_share(len(classes), count)
+        sampled_share = distributed.own_share(len(targets), sampled_count)
         loss = share * (
             F.cross_entropy(of_adversarial, classes, label_smoothing=self.plan.recipe.label_smoothing)
-            + stage.energy_weight * energy
-            + stage.label_weight * F.cross_entropy(of_contrastive, targets)
+            + stage.energy_weight * of_reals
+        ) + sampled_share * (
+            stage.energy_weight * of_contrastives + stage.label_weight * F.cross_entropy(of_contrastive, targets)
         )
         self.update(loss)
-        self._lengthen(all_scores.cpu())
         return figures_of_all(loss, share * (of_adversarial.argmax(1) == classes).float().mean())
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the next steps depend on, beside the number of steps taken."""
-        watched = {"offset": self.offset, "scores": self.scores, "agreement": self.agreement}
-        further = {
-            "reference": self.reference_weights,
-            "chains": self.chains.state(),
-            "watched": {**watched, "length": torch.tensor(self.length)},
-        }
+        watched = {"offset": self.offset, "aucs": self.aucs, "agreement": self.agreement}
+        further = {"reference": self.reference_weights, "watched": watched}
         return {**super().state(), **flat(further)}
 
     def restore(self, tensors: Mapping[str, Tensor], step: int) -> None:
         """Resume from a `state` after so many steps, in a trainer that began with the state's `reference`."""
         super().restore(tensors, step)
-        self.chains.restore(part(tensors, "chains"))
         watched = part(tensors, "watched")
-        self.offset, self.scores, self.agreement = (watched[name] for name in ("offset", "scores", "agreement"))
-        self.length = int(watched["length"])
+        self.offset, self.aucs, self.agreement = (watched[name] for name in ("offset", "aucs", "agreement"))
 
     def _batch(self) -> tuple[Tensor, Tensor, Tensor]:
         """Images `[B, 3, S, S]` in [0, 1], the same augmented, and their classes `[B]`."""
@@ -162,17 +145,15 @@ class ContrastiveTrainer(Trainer):
         return real, changed, batch.classes.to(self.device)
 
     def _watch(self, images: Tensor, targets: Tensor) -> None:
-        """Update the agreement of the classes of some pictures that the sampler finished."""
-        if not len(images):
-            return
+        """Update the agreement of the classes of some pictures that the sampler made."""
         with torch.no_grad():
             recognised = (self.reference(images).argmax(1) == targets).float().cpu()
         for target, right in zip(targets.tolist(), recognised, strict=True):
             self.agreement[target] += AGREEMENT_RATE * (right - self.agreement[target])
 
-    def _lengthen(self, scores: Tensor) -> None:
-        self.scores = torch.cat([self.scores, scores[None]])[-self.auc_steps :]
-        auc = self.auc
-        if auc is not None and len(self.scores) == self.auc_steps and auc >= self.contrastive.settings.auc_threshold:
-            self.length = min(self.length + 1, self.max_length)
-            self.scores = self.scores[:0]
+    def _compare(self, real: Tensor, contrastive: Tensor) -> None:
+        """Note how the negative energies of a step's pictures, real ones and contrastive ones, compare."""
+        if self.step == 0:
+            self.offset = (real.mean() + contrastive.mean()) / 2
+        auc = (real[:, None] > contrastive[None]).float().mean()
+        self.aucs = torch.cat([self.aucs, auc[None]])[-AUC_STEPS:]

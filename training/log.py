@@ -14,11 +14,11 @@ class EvalRecord:
     """One evaluation during a run. Accuracies are from 0 to 1."""
 
     epoch: int
-    loss: float
-    """The mean training loss since the last evaluation."""
-    training_robust: float
+    loss: float | None
+    """The mean training loss since the last evaluation; None where no step was taken."""
+    training_robust: float | None
     """The mean accuracy on adversarial training pictures since the last evaluation; under CutMix the larger part of a
-    picture is its class."""
+    picture is its class. None where no step was taken."""
     clean: float
     """Accuracy on the validation pictures."""
     robust: float
@@ -32,9 +32,7 @@ class EvalRecord:
     """In stage two: the kernel distance of generated pictures to training pictures, see `stages.ContrastiveStage`."""
     auc: float | None = None
     """In stage two: how often the energy of a real picture is below that of a contrastive one, from 0 to 1; None before
-    the first step at a length of chains."""
-    chain_steps: int | None = None
-    """In stage two: how long the sampler's chains are."""
+    the first step."""
 
     @property
     def name(self) -> str:
@@ -61,7 +59,11 @@ def write_log(folder: Path, about: dict[str, Any], history: Sequence[EvalRecord]
     minutes = [entry.seconds / 60 for entry in history]
     axes.plot(minutes, [100 * entry.clean for entry in history], label="clean")
     axes.plot(minutes, [100 * entry.robust for entry in history], label="under attack")
-    axes.plot(minutes, [100 * entry.training_robust for entry in history], ":", label="under attack, training pictures")
+    trained = [
+        (entry.seconds / 60, 100 * entry.training_robust) for entry in history if entry.training_robust is not None
+    ]
+    if trained:
+        axes.plot(*zip(*trained, strict=True), ":", label="under attack, training pictures")
     axes.set_xlabel("minutes")
     axes.set_ylabel("accuracy on validation pictures (%)")
     axes.set_ylim(0, 100)

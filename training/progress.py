@@ -28,8 +28,8 @@ class Progress:
     epochs: int
     seconds_left: float
     """An estimate that includes the evaluations, at the mean rate since the run was started or resumed."""
-    loss: float
-    """Of the last step."""
+    loss: float | None
+    """Of the last step; None before the first."""
     latest: EvalRecord | None
     """The latest evaluation."""
     samples: Tensor | None = None
@@ -50,11 +50,13 @@ class Progress:
         text = f"Epoch {self.epoch} of {self.epochs}"
         if self.stage == 2:
             text = f"Stage two, step {self.contrastive_step} of {self.contrastive_steps}"
-        text += f", {minutes}:{seconds:02} left, loss {self.loss:.2f}"
+        text += f", {minutes}:{seconds:02} left"
+        if self.loss is not None:
+            text += f", loss {self.loss:.2f}"
         if self.latest is not None:
             text += f"; accuracy {self.latest.clean:.0%}, under attack {self.latest.robust:.0%}"
             if self.latest.distance is not None:
-                text += f", distance {self.latest.distance:.2f}, chains of {self.latest.chain_steps}"
+                text += f", distance {self.latest.distance:.2f}"
         return text
 
 

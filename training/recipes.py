@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from ..synthesis import TranslateSettings
 from ..synthesis.constraints import Constraint
+from ..synthesis.presets import preset
+from .samples import SAMPLER
 
 AttackNorm = Literal["l2", "linf"]
 MIN_STEPS_PER_EPOCH, MIN_BATCH_SIZE = 20, 16
 REFERENCE_BATCH_SIZE = 128
 SMALL_DATA = 5000
 """Fewer training pictures than this get the smaller network, the pretrained layers and their own CutMix."""
-CHAIN_STEPS = 5
-"""Of the sampler in one step of stage two, on average."""
 FULL_WIDTH_STAGES = 3
 """The first stages keep their widths in the smaller network, so that pretrained layers fit."""
 
@@ -63,19 +65,22 @@ class Contrastive:
 
     rel_work: float = 0.5
     """The work of its steps, as a fraction of that of stage one's."""
+    steps: int = 0
+    """How many, whatever the work of stage one; 0: see `rel_work`."""
     batch_size: int = 48
-    """The largest, of each kind of pictures."""
-    learning_rate: float = 0.004
+    """The largest, of adversarial pictures and of real ones."""
+    rel_sampled: float = 1 / 3
+    """Contrastive pictures in a batch, as a fraction of its adversarial ones: each takes all the sampler's steps."""
+    learning_rate: float = 0.006
     """The peak, for a batch of 48; it is scaled linearly with the batch size."""
     warmup: float = 0.05
     max_grad_norm: float = 2.0
     ema_decay: float = 0.99
-    energy_weight: float = 1.0
-    """Of the binary cross-entropy of the energy, real pictures and contrastive ones."""
+    energy_weight: float = 0.2
+    """Of the binary cross-entropy of the energy, real pictures and contrastive ones. With 1 its gradient, which is clipped
+    together with the others', leaves robust accuracy no room."""
     label_weight: float = 0.5
     """Of the cross-entropy of contrastive pictures; that of adversarial pictures has 1."""
-    auc_threshold: float = 0.5
-    """Chains grow whenever the area under the curve of the energy, real against contrastive, is this or more."""
     min_agreement: float = 0.6
     """A class of which stage one's classifier recognises fewer contrastive pictures has no energy term."""
 
@@ -136,7 +141,7 @@ class Recipe:
 
         Args:
             count: training pictures, 1 or more.
-            epochs: instead of the recipe's.
+            epochs: of stage one, instead of the recipe's; 0: the classifier that is fine-tuned goes to stage two.
         """
         small = count < SMALL_DATA and not self.fine_tune
         widths = list(self.architecture["widths"])
@@ -147,7 +152,8 @@ class Recipe:
         while batch_size > MIN_BATCH_SIZE and count < batch_size * MIN_STEPS_PER_EPOCH:
             batch_size //= 2
         batch_size = min(batch_size, count)
-        epochs = epochs or max(1, min(round(self.samples_seen / count), self.max_epochs))
+        if epochs is None:
+            epochs = max(1, min(round(self.samples_seen / count), self.max_epochs))
         passes = epochs * (count // batch_size) * batch_size * self.attack.passes
         return TrainingPlan(
             recipe=self,
@@ -169,10 +175,12 @@ class ContrastivePlan:
     settings: Contrastive
     steps: int
     batch_size: int
+    sampled: int
+    """Contrastive pictures in a batch."""
     learning_rate: float
     """The peak, for this batch size."""
     passes: int
-    """Of one picture through the network and back, in one step; about, because chains are of random lengths."""
+    """Of one picture through the network and back, in one step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,12 +213,15 @@ class TrainingPlan:
 def _contrastive_plan(settings: Contrastive, recipe: Recipe, count: int, passes: int) -> ContrastivePlan:
     """Stage two for so many pictures, after stage one's `passes` through the network and back."""
     batch_size = min(settings.batch_size, count)
-    # Adversarial and real pictures, the chains, and their last pictures.
-    own = batch_size * (recipe.attack.passes + 1 + CHAIN_STEPS + 1)
+    sampled = math.ceil(settings.rel_sampled * batch_size)
+    sampler = preset(TranslateSettings, SAMPLER).settings.ascent
+    # Adversarial pictures, real ones, and contrastive ones.
+    own = batch_size * (recipe.attack.passes + 1) + sampled * (sampler.steps + 1)
     return ContrastivePlan(
         settings=settings,
-        steps=max(1, round(settings.rel_work * passes / own)),
+        steps=settings.steps or max(1, round(settings.rel_work * passes / own)),
         batch_size=batch_size,
+        sampled=sampled,
         learning_rate=settings.learning_rate * batch_size / settings.batch_size,
         passes=own,
     )

@@ -66,7 +66,7 @@ def train(
         paths: see `RunPaths`.
         info: what the card says beside the figures.
         device: that computes.
-        epochs: instead of the recipe's.
+        epochs: of stage one, instead of the recipe's; with 0, the classifier of `recipe.fine_tune` goes to stage two.
         report: see `Report`.
 
     Returns:
@@ -107,7 +107,7 @@ def _refuse_uneven_processes(plan: TrainingPlan, identity: dict[str, Any]) -> No
         )
     processes = distributed.world_size()
     batches = [plan.batch_size // 2 if plan.recipe.preconditioned_epsilon else plan.batch_size]
-    smallest = min(batches + ([plan.contrastive.batch_size] if plan.contrastive else []))
+    smallest = min(batches + ([plan.contrastive.sampled] if plan.contrastive else []))
     if processes > smallest:
         raise RunError(
             f"A batch of {smallest} cannot be shared out to {processes} processes: start {smallest} or less."
@@ -312,8 +312,8 @@ class _Run:
 
     def _since_last(self) -> Unmeasured:
         if not self.unmeasured:
-            # Before the first step of stage two.
-            return Unmeasured(self.history[-1].loss, self.history[-1].training_robust, self.seconds)
+            # Before the first step of stage two, or of a run without epochs.
+            return Unmeasured(None, None, self.seconds)
         loss, training_robust = (sum(values) / len(values) for values in zip(*self.unmeasured, strict=True))
         return Unmeasured(loss, training_robust, self.seconds)
 
@@ -331,7 +331,7 @@ class _Run:
     @property
     def _all_passes(self) -> int:
         """The work of the whole run."""
-        evaluations = math.ceil(self.plan.epochs / evaluation_interval(self.plan.epochs))
+        evaluations = max(1, math.ceil(self.plan.epochs / evaluation_interval(self.plan.epochs)))
         passes = self.plan.steps * self.work.step + evaluations * self.work.evaluation + self.work.final
         if self.plan.contrastive is not None:
             steps = self.plan.contrastive.steps
@@ -346,6 +346,12 @@ class _Run:
         seconds_per_pass = (self.seconds - self.seconds_before) / done if done else self.seconds / max(self._passes, 1)
         return seconds_per_pass * (self._all_passes - self._passes)
 
+    @property
+    def _latest_loss(self) -> float | None:
+        if self.unmeasured:
+            return self.unmeasured[-1][0]
+        return next((record.loss for record in reversed(self.history) if record.loss is not None), None)
+
     def _progress(self, samples: Tensor | None = None, evaluating: bool = False) -> Progress:
         plan, step = self.plan, self.stage.trainer.step
         second = self.stage.number == 2
@@ -355,7 +361,7 @@ class _Run:
             epoch=plan.epochs if second else math.ceil(step / plan.steps_per_epoch),
             epochs=plan.epochs,
             seconds_left=self._seconds_left,
-            loss=self.unmeasured[-1][0] if self.unmeasured else self.history[-1].loss,
+            loss=self._latest_loss,
             latest=self.history[-1] if self.history else None,
             samples=samples,
             evaluating=evaluating,

@@ -88,6 +88,9 @@ def read_state(path: Path) -> SavedState | None:
             header = json.loads((file.metadata() or {})[ENTRY])
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
         header["identity"] = _of_this_version(header["identity"])
+        for entry in header["history"]:
+            # Of versions whose chains grew.
+            entry.pop("chain_steps", None)
         return SavedState(**header, tensors=tensors)
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StateError(f"{path} is damaged, or was written by another version of the pack ({error}).") from error

@@ -51,15 +51,16 @@ class Outcome:
 class Unmeasured:
     """The training since the last evaluation."""
 
-    loss: float
-    training_robust: float
+    loss: float | None
+    """None, like the next: no step was taken."""
+    training_robust: float | None
     seconds: float
     """Since the run began."""
 
 
 def evaluation_interval(epochs: int) -> int:
     """Of stage one's evaluations, in epochs."""
-    return math.ceil(epochs / MAX_EVALUATIONS)
+    return max(1, math.ceil(epochs / MAX_EVALUATIONS))
 
 
 def contrastive_evaluations(steps: int, work: Work) -> list[int]:
@@ -94,10 +95,10 @@ class AdversarialStage(Stage):
         self.trainer = AdversarialTrainer(data.train, data.labels, plan, device)
 
     def evaluation_due(self, history: Sequence[EvalRecord]) -> bool:
-        """After every so many epochs, and the last one."""
+        """After every so many epochs, and the last one; of none, what it began with."""
         epoch, step = divmod(self.trainer.step, self.plan.steps_per_epoch)
-        due = epoch % evaluation_interval(self.plan.epochs) == 0 or epoch == self.plan.epochs
-        evaluated = history[-1].epoch if history else 0
+        due = epoch == self.plan.epochs or (epoch > 0 and epoch % evaluation_interval(self.plan.epochs) == 0)
+        evaluated = history[-1].epoch if history else -1
         return step == 0 and epoch > evaluated and due
 
     def evaluate(self, since: Unmeasured, history: Sequence[EvalRecord], busy: Busy) -> Outcome:  # noqa: ARG002
@@ -160,7 +161,6 @@ class ContrastiveStage(Stage):
             contrastive_step=trainer.step,
             distance=distance,
             auc=trainer.auc,
-            chain_steps=trainer.length,
         )
         before = next((entry.robust for entry in history if entry.stage == self.number), accuracy.robust)
         lost = max(MAX_ROBUSTNESS_LOST, MAX_PICTURES_LOST / len(self.data.validation))

@@ -158,7 +158,9 @@ class Trainer(ABC):
     def _scheduler(self, step: int) -> LambdaLR:
         """Linear warm-up and cosine decay, in closed form, so that it resumes exactly."""
         steps, warmup = self.optimization.steps, self.optimization.warmup
-        return LambdaLR(self.optimizer, lambda taken: _rel_learning_rate(taken / steps, warmup), last_epoch=step - 1)
+        return LambdaLR(
+            self.optimizer, lambda taken: _rel_learning_rate(taken / max(steps, 1), warmup), last_epoch=step - 1
+        )
 
 
 def flat(parts: Mapping[str, Mapping[str, Tensor]]) -> dict[str, Tensor]:
