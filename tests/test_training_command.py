@@ -29,7 +29,7 @@ def comfyui_folder(tmp_path: Path) -> Path:
 
 def command(folder: Path, out: Path, *more: str) -> list[str]:
     program = [sys.executable, "-m", "custom_nodes.robust-synthesis.training", "--data", str(folder), "--out", str(out)]
-    return [*program, "--epochs", "2", *more]
+    return [*program, "--epochs", "2", "--no-stage-two", *more]
 
 
 def steps_saved(out: Path) -> int:
@@ -56,7 +56,10 @@ def test_the_command_resumes_after_it_was_killed(tmp_path: Path, comfyui_folder:
     assert same_weights(made, whole.with_suffix(".safetensors"))
     card = out.with_suffix(".md").read_text("utf-8")
     assert "| Data | 'data'; 42 training pictures |" in card
-    assert "| Command | `python -m robust_synthesis.training --data data --recipe quick --epochs 2` |" in card
+    assert (
+        "| Command | `python -m robust_synthesis.training --data data --recipe quick --epochs 2 --no-stage-two` |"
+        in card
+    )
 
 
 @pytest.mark.parametrize(
@@ -69,8 +72,9 @@ def test_the_command_resumes_after_it_was_killed(tmp_path: Path, comfyui_folder:
         (("--batch-size", "1"), "--batch-size 1: it must be 2 or more"),
         (("--learning-rate", "nan"), "--learning-rate nan: it must be above 0"),
         (("--preconditioned-epsilon", "-1"), "--preconditioned-epsilon -1.0: it must be 0 or more"),
-        (("--stage-two-steps", "0"), "--stage-two-steps 0: it must be 1 or more"),
-        (("--epochs", "0", "--fine-tune", "canvas"), "--epochs 0: it must be 1 or more, or 0 with"),
+        (("--stage-two-steps", "9"), "--stage-two-steps and --no-stage-two contradict each other"),
+        (("--stage-two", "--stage-two-steps", "0"), "--stage-two-steps 0: it must be 1 or more"),
+        (("--stage-two", "--epochs", "0", "--fine-tune", "canvas"), "--epochs 0: it must be 1 or more, or 0 with"),
         (("--fine-tune", "nothing"), "There is no classifier file at nothing"),
         (("--fine-tune", "seasons"), "'seasons' has another network"),
     ],

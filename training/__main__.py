@@ -130,9 +130,14 @@ def _parse() -> argparse.Namespace:
         help="half of each batch is attacked in an L2 ball of this radius along the gradients that the sampler follows",
     )
     parser.add_argument(
-        "--stage-two", action="store_true", help="then train it against its own pictures (dual adversarial training)"
+        "--stage-two",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="then train it against its own pictures (dual adversarial training)",
     )
-    parser.add_argument("--stage-two-steps", type=int, metavar="N", help="instead of as many as take half of the work")
+    parser.add_argument(
+        "--stage-two-steps", type=int, metavar="N", help="instead of as many as take a quarter of the work"
+    )
     parser.add_argument("--title", help="for the model card (default: the name)")
     parser.add_argument("--about-data", metavar="TEXT", help="where the pictures are from, and on what terms")
     parser.add_argument("--licence", default="", help="of the weights")
@@ -141,7 +146,8 @@ def _parse() -> argparse.Namespace:
     if arguments.stage_two_steps is not None:
         if arguments.stage_two_steps < 1:
             parser.error(f"--stage-two-steps {arguments.stage_two_steps}: it must be 1 or more")
-        arguments.stage_two = True
+        if not arguments.stage_two:
+            parser.error("--stage-two-steps and --no-stage-two contradict each other")
     begun = arguments.fine_tune and arguments.stage_two_steps
     if arguments.epochs is not None and arguments.epochs < (0 if begun else 1):
         parser.error(f"--epochs {arguments.epochs}: it must be 1 or more, or 0 with --fine-tune and --stage-two-steps")
@@ -169,8 +175,12 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     if arguments.preconditioned_epsilon is not None:
         recipe = replace(recipe, preconditioned_epsilon=arguments.preconditioned_epsilon)
     recipe = replace(recipe, fine_tune=arguments.fine_tune)
-    if arguments.stage_two:
-        recipe = replace(recipe, contrastive=Contrastive(steps=arguments.stage_two_steps or 0))
+    if not arguments.stage_two:
+        return replace(recipe, contrastive=None)
+    if arguments.stage_two_steps is not None:
+        recipe = replace(
+            recipe, contrastive=replace(recipe.contrastive or Contrastive(), steps=arguments.stage_two_steps)
+        )
     return recipe
 
 
@@ -185,8 +195,8 @@ def _command(arguments: argparse.Namespace) -> str:
             words += [f"--{option.replace('_', '-')}", f"{value:g}"]
     if arguments.stage_two_steps:
         words += ["--stage-two-steps", str(arguments.stage_two_steps)]
-    elif arguments.stage_two:
-        words.append("--stage-two")
+    elif not arguments.stage_two:
+        words.append("--no-stage-two")
     return shlex.join(words)
 
 

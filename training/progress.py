@@ -47,7 +47,7 @@ class Progress:
         minutes, seconds = divmod(round(self.seconds_left), 60)
         if self.final:
             return f"Evaluating the best classifier under a long attack, about {minutes}:{seconds:02} in all"
-        text = f"Epoch {self.epoch} of {self.epochs}"
+        text = f"Epoch {self.epoch} of {self.epochs}" if self.epochs else "Before stage two"
         if self.stage == 2:
             text = f"Stage two, step {self.contrastive_step} of {self.contrastive_steps}"
         text += f", {minutes}:{seconds:02} left"

@@ -63,7 +63,7 @@ class Attack:
 class Contrastive:
     """Stage two: dual adversarial training (DAT; arXiv 2510.13872), see `contrastive.ContrastiveTrainer`."""
 
-    rel_work: float = 0.5
+    rel_work: float = 0.25
     """The work of its steps, as a fraction of that of stage one's."""
     steps: int = 0
     """How many, whatever the work of stage one; 0: see `rel_work`."""
@@ -77,8 +77,8 @@ class Contrastive:
     max_grad_norm: float = 2.0
     ema_decay: float = 0.99
     energy_weight: float = 0.2
-    """Of the binary cross-entropy of the energy, real pictures and contrastive ones. With 1 its gradient, which is clipped
-    together with the others', leaves robust accuracy no room."""
+    """Of the binary cross-entropy of the energy, real pictures and contrastive ones. With 1 its gradient, which is
+    clipped together with the others', costs robust accuracy."""
     label_weight: float = 0.5
     """Of the cross-entropy of contrastive pictures; that of adversarial pictures has 1."""
     min_agreement: float = 0.6
@@ -236,13 +236,13 @@ def _recipe(summary: str, widths: list[int], blocks: list[int], **settings: Any)
         "activation": "silu",
         "downsampling": "overlapping",
     }
-    return Recipe(summary=summary, architecture=architecture, **settings)
+    return Recipe(summary=summary, architecture=architecture, contrastive=Contrastive(), **settings)
 
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "quick": _recipe(
-            "small and soon done, an hour at most on two CPU cores",
+            "small and soon done, two hours at most on two CPU cores",
             [32, 64, 128, 256, 384],
             [1, 1, 1, 1, 1],
             input_size=96,
