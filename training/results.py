@@ -93,7 +93,7 @@ class Results:
             pgd_steps=attack.steps,
             epochs=self.plan.epochs,
             pictures=self.plan.pictures,
-            cutmix_prob=self.plan.cutmix_prob,
+            cutmix_prob=self.plan.cutmix_prob if self.plan.epochs else 0.0,
             pretrained=self.plan.pretrained,
             fine_tuned=Path(self.plan.recipe.fine_tune).stem,
             data=self.info.data,
