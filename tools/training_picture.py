@@ -40,6 +40,11 @@ def _show(progress: Progress) -> None:
         print(progress, flush=True)
 
 
+def _when(name: str) -> str:
+    """A caption for a sheet of samples."""
+    return f"after {int(name[-3:])} epochs" if name.startswith("epoch") else "after stage two"
+
+
 def main() -> None:
     """Rows: the folder, samples during training, generated pictures, and a photo painted with each class."""
     classifier, samples = trained()
@@ -52,7 +57,7 @@ def main() -> None:
     shown = [sheets[round(share * (len(sheets) - 1))] for share in SHOWN_SAMPLES]
     # The first picture of a sheet, inside of its frame.
     box = (2, 2, 2 + side, 2 + side)
-    progress = [(f"after {int(path.stem[-3:])} epochs", Image.open(path).crop(box)) for path in shown]
+    progress = [(_when(path.stem), Image.open(path).crop(box)) for path in shown]
     photo, mask = asset("mountain"), channel("masks", 0)
     made, painted = [], [("a photo", image(photo))]
     for name in (*classifier.labels, "flowers, stained_glass"):
