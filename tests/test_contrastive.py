@@ -75,7 +75,7 @@ def test_stage_two_teaches_what_is_real(data: TrainingData, plan: TrainingPlan, 
     for classifier in (stage_one, trainer.classifier()):
         of_real, of_made = (trainer.offset - classifier(images).logsumexp(1) for images in (real, made))
         losses.append(float(F.softplus(of_real).mean() + F.softplus(-of_made).mean()))
-    assert losses[1] < losses[0] - 0.5
+    assert losses[1] < losses[0] - 0.2
 
 
 def test_a_class_that_is_lost_has_no_energy_term(

@@ -100,7 +100,7 @@ class Patches(ClassifierNetwork):
         return self.patches(x)
 
     def forward_head(self, features, pre_logits=False):
-        pooled = self.norm(features.mean((2, 3)))
+        pooled = self.norm(features.mean((2, 3))).to(self.fc.weight.dtype)
         return pooled if pre_logits else self.fc(pooled)
 
     def get_classifier(self):
