@@ -12,7 +12,7 @@ SIDE, COLUMNS = 64, 8
 """The sheet's pictures, in the order of the classes, are so many pixels wide and high, and so many in a row."""
 EXTENSION = ".classes.jpg"
 MAX_CLASSES = 200
-"""A classifier of more has no sheet."""
+"""A classifier of more has no sheet: a picture takes a quarter of a second or more."""
 
 
 def sheet_of(path: Path) -> Path:

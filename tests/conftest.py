@@ -86,6 +86,8 @@ def pack(comfyui: Path, tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     import comfy.cli_args
 
     comfy.cli_args.args.cpu = True
+    # The bounds are of float32, whatever the processor; the servers of the tests compute as they do for users.
+    comfy.cli_args.args.force_fp32 = True
     comfy.cli_args.args.base_directory = str(tmp_path_factory.mktemp("comfyui"))
 
     import robust_synthesis

@@ -109,7 +109,7 @@ def test_picture_n_of_a_batch_is_seed_plus_n_made_alone(node: Node) -> None:
     together = node(image, seed=seeds[0])[0]
     assert len(together) == 3
     for n, seed in enumerate(seeds):
-        torch.testing.assert_close(together[n : n + 1], node(image[n : n + 1], seed=seed)[0], rtol=0, atol=1e-3)
+        torch.testing.assert_close(together[n : n + 1], node(image[n : n + 1], seed=seed)[0], rtol=0, atol=1e-4)
 
 
 def test_the_same_again_is_the_same_picture_in_inference_mode_too(node: Node) -> None:

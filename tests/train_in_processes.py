@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from pictures_to_train_on import UNEVEN  # type: ignore[import-not-found]
 
-from robust_synthesis.training import Progress, __main__
+from robust_synthesis.training import Progress, __main__, trainer
 from robust_synthesis.training.saved_state import read_state
 
 STOPPED_AFTER, KILLED_AFTER = 5, 10
@@ -37,6 +37,7 @@ if __name__ == "__main__":
     state = read_state(Path(sys.argv[-1]).with_name(".colours.resume"))
     if state is not None and os.environ["RANK"] == "0":
         sys.stderr.write(f"Resumes stage {state.stage} after step {state.step}\n")
+    trainer.fast_precision = lambda device: torch.float32  # type: ignore[attr-defined]  # noqa: ARG005
     __main__.RECIPES = {"quick": UNEVEN}  # type: ignore[attr-defined]
     __main__._TrainingReporter = _Reporter  # type: ignore[misc]
     sys.exit(__main__.main())

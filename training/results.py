@@ -24,8 +24,6 @@ from .recipes import TrainingPlan
 from .record import Evaluation, TrainingRecord
 from .samples import write_samples
 
-"""Of more classes the class picker shows names alone: a picture of each takes a quarter of a second or more."""
-
 
 class Results:
     """The files of a run that others read."""
