@@ -215,8 +215,10 @@ def test_without_epochs_the_fine_tuned_classifier_goes_to_stage_two(
     assert log[0]["clean"] == log[1]["clean"]
     assert record(paths.result).fine_tuned == "colours"
     others = replace(data, labels=("other", "red"))
-    with pytest.raises(ValueError, match="has other classes than these pictures"):
-        train(others, recipe, RunPaths(tmp_path / "x.safetensors", tmp_path / "x"), INFO, CPU, 0)
+    elsewhere = RunPaths(tmp_path / "x.safetensors", tmp_path / "x")
+    for pictures, begun in ((others, recipe), (data, TINY)):
+        with pytest.raises(ValueError, match="a classifier that has the classes of the pictures"):
+            train(pictures, begun, elsewhere, INFO, CPU, 0)
     assert not list(tmp_path.glob("x*"))
 
 

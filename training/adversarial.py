@@ -124,17 +124,19 @@ def shuffled_rows(count: int, batch_size: int, step: int, seed: int) -> Tensor:
 def _initial_network(plan: TrainingPlan, labels: tuple[str, ...], device: torch.device) -> ClassifierNetwork:
     with seeded(plan.recipe.seed, device):
         network = build_network(plan.architecture, len(labels))
+    untrained = True
     if plan.recipe.fine_tune:
-        missing = network.load_state_dict(layers_to_fine_tune(plan.recipe, labels), strict=False).missing_keys
-        if missing and not plan.epochs:
-            raise ValueError(
-                f"'{plan.recipe.fine_tune}' has other classes than these pictures, so its last layer has to be trained "
-                "first: set the epochs to 1 or more."
-            )
+        weights = layers_to_fine_tune(plan.recipe, labels)
+        untrained = bool(network.load_state_dict(weights, strict=False).missing_keys)
     elif plan.pretrained:
         weights = load_classifier(bundled_classifiers()[plan.pretrained]).network.state_dict()
         first = {name: tensor for name, tensor in weights.items() if name.startswith(PRETRAINED_PREFIXES)}
         network.load_state_dict(first, strict=False)
+    if untrained and not plan.epochs:
+        raise ValueError(
+            "Without epochs the training begins with stage two, of a classifier that has the classes of the pictures: "
+            "fine-tune one, or set the epochs to 1 or more."
+        )
     return network
 
 
