@@ -15,8 +15,8 @@ from .generation import COLUMNS, FIRST_SEED, PRESET, figures
 from .judge import Judge
 from .metrics import grid, spectrum_slope
 
-SCALE = 4
-"""The large pictures are so many times as wide and high as the classifier's own."""
+SIDE = 1024
+"""The width and height of the large pictures."""
 CROPS = 5
 """Of each large picture."""
 
@@ -27,12 +27,10 @@ def large(judge: Judge, classifier: RobustClassifier, test: Pictures) -> None:
         raise SystemExit("The classifier has no class seeds.")
     side = classifier.input_size
     real, pictures = judge.features(as_float(test)), as_float(test)
-    table = Table(
-        f"{side}-pixel crops of {len(classifier.labels)} pictures of {SCALE * side} pixels, {CROPS} of each", COLUMNS
-    )
+    table = Table(f"{side}-pixel crops of {len(classifier.labels)} pictures of {SIDE} pixels, {CROPS} of each", COLUMNS)
     agreed = judge.agreement(real, test.classes)
     table.row("the test pictures themselves", agreed, None, None, grid(pictures), spectrum_slope(pictures))
-    seeds, classes = seeds_of_each_class(classifier.seeds, SCALE * side, [FIRST_SEED])
+    seeds, classes = seeds_of_each_class(classifier.seeds, SIDE, [FIRST_SEED])
     targets = classes.repeat_interleave(CROPS)
     for steps in (0, PRESET.detail.steps):
         images = translated(classifier, seeds, classes, PRESET.with_values(detail_steps=steps))
