@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,8 +17,8 @@ from ..training import (
     RunPaths,
     TrainingData,
     TrainingRecord,
+    beginning,
     generate_samples,
-    keeps_near_copies,
     read_data,
     train,
 )
@@ -49,18 +50,18 @@ def train_classifier(folder: str, recipe: Recipe, epochs: int | None, name: str)
     """
     source, wanted = input_folder(folder), classifier_file(name)
     with torch.inference_mode(False), torch.enable_grad():
-        data = _read(source, recipe, keeps_near_copies(RunPaths(wanted, training_folder(wanted))))
+        data = _read(source, recipe, beginning(RunPaths(wanted, training_folder(wanted))).near_copies)
         device, kept = empty_device(), list[str]()
         for path in numbered(wanted):
             run = RunPaths(path, training_folder(path))
-            near = keeps_near_copies(run)
-            # Runs of earlier versions resume with the pictures that they began with.
-            if data.keeps_near_copies != near:
-                data = _read(source, recipe, near)
+            # Runs of earlier versions resume with the pictures and the stages that they began with.
+            begun = beginning(run)
+            if data.keeps_near_copies != begun.near_copies:
+                data = _read(source, recipe, begun.near_copies)
+            as_begun = recipe if begun.stage_two else replace(recipe, contrastive=None)
+            info = CardInfo(path.stem, f"'{folder}'")
             try:
-                trained = train(
-                    data, recipe, run, CardInfo(path.stem, f"'{folder}'"), device, epochs, _Reporter(path.stem)
-                )
+                trained = train(data, as_begun, run, info, device, epochs, _Reporter(path.stem))
                 break
             except RunExistsError as error:
                 logging.info("Robust Synthesis: %s A number is appended to the name.", error)

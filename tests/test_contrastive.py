@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import copy
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch_fidelity.metric_kid import kernel_mmd  # type: ignore[import-untyped]
 
-from robust_synthesis.models import RobustClassifier
+from robust_synthesis.models import RobustClassifier, load_classifier, save_classifier
 from robust_synthesis.synthesis import Mix, TranslateSettings, preset, translate
-from robust_synthesis.training import Contrastive, TrainingData, TrainingPlan, read_data
+from robust_synthesis.training import (
+    CardInfo,
+    Contrastive,
+    Progress,
+    RunPaths,
+    TrainingData,
+    TrainingPlan,
+    read_data,
+    train,
+)
 from robust_synthesis.training.adversarial import AdversarialTrainer
 from robust_synthesis.training.contrastive import ContrastiveTrainer
 from robust_synthesis.training.contrastive_sampler import ContrastiveSampler
@@ -21,6 +32,7 @@ from robust_synthesis.training.seeds import fit_all_seeds
 from tests.pictures_to_train_on import TINY, make_folder
 
 CPU = torch.device("cpu")
+INFO = CardInfo("Colours", "drawn by the tests")
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +72,20 @@ def test_contrastive_pictures_are_what_the_sampler_makes(data: TrainingData, sta
     for start, image, target in zip(starts, images, targets.tolist(), strict=True):
         painted = translate(classifier, start[None], Mix.single(target), sampler.settings, [0])
         torch.testing.assert_close(image[None], painted, rtol=0, atol=1e-4)
+
+
+def test_a_fifth_of_the_starts_are_photographs_of_other_classes(
+    data: TrainingData, stage_one: RobustClassifier
+) -> None:
+    assert stage_one.seeds is not None
+    sampler = ContrastiveSampler(preset(TranslateSettings, "generate").settings, stage_one.seeds, data.train)
+    torch.manual_seed(0)
+    starts, targets = sampler.starts(400)
+    photographs = data.train.images.float() / 255
+    same = (starts[:, None] - photographs[None]).abs().amax((2, 3, 4)) == 0
+    assert 0.15 < same.any(1).float().mean() < 0.25
+    # Of the class that they go to, none is.
+    assert not (same & (targets[:, None] == data.train.classes[None])).any()
 
 
 def test_stage_two_teaches_what_is_real(data: TrainingData, plan: TrainingPlan, stage_one: RobustClassifier) -> None:
@@ -109,3 +135,32 @@ def test_the_kernel_distance_is_the_kernel_inception_distance_of_its_features() 
         expected = kernel_mmd(real.double().numpy(), generated.double().numpy(), verbose=False)
         assert kernel_distance(real, generated) == pytest.approx(float(expected), rel=1e-6)
     assert abs(kernel_distance(real, same)) < 0.1 < kernel_distance(real, other)
+
+
+def test_without_epochs_the_fine_tuned_classifier_goes_to_stage_two(
+    data: TrainingData, stage_one: RobustClassifier, tmp_path: Path
+) -> None:
+    first = tmp_path / "first.safetensors"
+    save_classifier(stage_one, first)
+    assert TINY.contrastive
+    recipe = replace(TINY, fine_tune=str(first), contrastive=replace(TINY.contrastive, steps=2))
+    paths = RunPaths(tmp_path / "second.safetensors", tmp_path / "second-training")
+    seen: list[Progress] = []
+    train(data, recipe, paths, INFO, CPU, 0, seen.append)
+    # What nothing was done of yet is not estimated.
+    assert (seen[0].seconds_left, "left" in str(seen[0])) == (None, False)
+    assert any("Stage two, step 2 of 2, 0:" in str(progress) for progress in seen)
+    log = json.loads((paths.folder / "log.json").read_text("utf-8"))["history"]
+    assert [(entry["stage"], entry["contrastive_step"], entry["loss"] is None) for entry in log] == [
+        (1, 0, True),
+        (2, 0, True),
+        (2, 2, False),
+    ]
+    assert log[0]["clean"] == log[1]["clean"]
+    assert load_classifier(paths.result).card.training["fine_tuned"] == "first"
+    others = replace(data, labels=("other", "red"))
+    elsewhere = RunPaths(tmp_path / "x.safetensors", tmp_path / "x")
+    for pictures, begun in ((others, recipe), (data, TINY)):
+        with pytest.raises(ValueError, match="a classifier that has the classes of the pictures"):
+            train(pictures, begun, elsewhere, INFO, CPU, 0)
+    assert not list(tmp_path.glob("x*"))

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from robust_synthesis.training import (
+    Beginning,
     CardInfo,
     Progress,
     RunExistsError,
     RunPaths,
-    keeps_near_copies,
+    beginning,
     read_data,
     train,
 )
@@ -53,14 +54,14 @@ def test_a_run_of_an_earlier_version_resumes_with_its_near_copies(tmp_path: Path
     history = [{**entry, "chain_steps": None} for entry in state.history]
     assert history
     write_state(paths.state, replace(state, identity=of_an_earlier_version(state), history=history))
-    assert keeps_near_copies(paths)
-    data = read_data(tmp_path / "data", TINY.input_size, keep_near_copies=keeps_near_copies(paths))
+    assert beginning(paths) == Beginning(near_copies=True, stage_two=False)
+    data = read_data(tmp_path / "data", TINY.input_size, keep_near_copies=True)
     first: list[int] = []
     train(data, plain, paths, INFO, CPU, report=lambda progress: first.append(progress.step))
     assert first[0] == 3
     # New runs leave them out.
     other = RunPaths(tmp_path / "new.safetensors", tmp_path / "new-training")
-    assert not keeps_near_copies(other)
+    assert beginning(other) == Beginning()
     new = read_data(tmp_path / "data", TINY.input_size)
     assert new.left_out.near_copies == ("green/again.png", "red/again.png")
     with pytest.raises(RunExistsError, match="other pictures or settings"):

@@ -79,6 +79,9 @@ def test_contenders_train_measure_and_are_kept(
 ) -> None:
     monkeypatch.setattr(judge_module, "BUILD", tmp_path / "build")
     monkeypatch.setattr(networks, "BUILD", tmp_path / "build")
+    # Their time does not matter here.
+    monkeypatch.setattr(networks, "SETTLING_STEPS", 0)
+    monkeypatch.setattr(networks, "TIMED_STEPS", 1)
     data = tmp_path / "colours"
     for split, first in (("train", 0), ("test", 12)):
         make_folder(data / split, "red", "green", each=12, first=first)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -91,6 +92,22 @@ def test_the_same_again_is_loaded_and_other_settings_get_a_number(pack: ModuleTy
     assert load_classifier(classifiers / "mine_3.safetensors").card.training["epochs"] == 3
     execute(pack, epsilon=0.4)
     assert len(list(classifiers.glob("*.safetensors"))) == 3
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_training_that_an_earlier_version_finished_is_loaded(
+    pack: ModuleType, classifiers: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # That version had no stage two.
+    monkeypatch.setattr(pack.train_classifier, "RECIPES", {"quick": replace(TINY, contrastive=None)})
+    execute(pack)
+    first = (classifiers / "mine.safetensors").read_bytes()
+    monkeypatch.setattr(pack.train_classifier, "RECIPES", {"quick": TINY})
+    execute(pack)
+    assert [path.name for path in classifiers.glob("*.safetensors")] == ["mine.safetensors"]
+    assert (classifiers / "mine.safetensors").read_bytes() == first
+    execute(pack, epsilon=0.4)
+    assert "contrastive_steps" in load_classifier(classifiers / "mine_2.safetensors").card.training
 
 
 @pytest.mark.usefixtures("classifiers", "folder")

@@ -140,6 +140,9 @@ def test_every_recipe_has_a_plan_for_any_number_of_pictures(name: str) -> None:
         assert 1 <= plan.epochs <= recipe.max_epochs
         assert 1 <= plan.batch_size <= min(count, recipe.batch_size)
         assert plan.steps == plan.epochs * plan.steps_per_epoch >= 1
+        assert plan.contrastive
+        assert plan.contrastive.steps >= 1
+        assert 1 <= plan.contrastive.sampled <= plan.contrastive.batch_size <= count
     assert recipe.plan(13_000).batch_size == recipe.batch_size
     assert recipe.plan(13_000).learning_rate == recipe.learning_rate * recipe.batch_size / 128
     assert recipe.plan(13_000, epochs=3).epochs == 3

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from robust_synthesis.models import load_classifier
-from robust_synthesis.training.__main__ import main
+from robust_synthesis.training import RECIPES
+from robust_synthesis.training.__main__ import _command, _parse, _recipe, main
 from robust_synthesis.training.saved_state import read_state
 from tests.pictures_to_train_on import make_folder, same_weights
 from tools.paths import ROOT
@@ -99,3 +100,27 @@ def test_the_command_names_what_is_wrong(
     assert code
     assert words in capsys.readouterr().err
     assert not list(tmp_path.glob("x*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ([], 0),
+        (["--stage-two-steps", "9"], 9),
+        (["--fine-tune", "canvas", "--epochs", "0", "--stage-two-steps", "9"], 9),
+        (["--no-stage-two"], None),
+    ],
+)
+def test_the_command_of_the_card_has_the_stage_two_that_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, options: list[str], steps: int | None
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["training", "--data", "colours.zip", *options])
+    arguments = _parse()
+    contrastive = _recipe(arguments).contrastive
+    assert (contrastive.steps if contrastive else None) == steps
+    assert _command(arguments).split()[5:] == ["--recipe", "quick", *options]
+    # How many steps are a quarter of the work, the recipe says.
+    plan = RECIPES["quick"].plan(13_000).contrastive
+    assert plan
+    work = 13_000 // 128 * 128 * 31 * 3
+    assert plan.steps * plan.passes == pytest.approx(work / 4, rel=0.01)

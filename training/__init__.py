@@ -6,6 +6,7 @@ from .data import class_names as class_names
 from .data import read_data as read_data
 from .errors import DataError as DataError
 from .fine_tuning import layers_to_fine_tune as layers_to_fine_tune
+from .log import EvalRecord as EvalRecord
 from .paths import RunError as RunError
 from .paths import RunExistsError as RunExistsError
 from .paths import RunPaths as RunPaths
@@ -19,4 +20,5 @@ from .record import Evaluation as Evaluation
 from .record import TrainingRecord as TrainingRecord
 from .run import train as train
 from .samples import generate_samples as generate_samples
-from .saved_state import keeps_near_copies as keeps_near_copies
+from .saved_state import Beginning as Beginning
+from .saved_state import beginning as beginning

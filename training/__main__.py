@@ -22,14 +22,14 @@ from ..models.devices import fastest_device, usable_device
 from . import (
     RECIPES,
     CardInfo,
-    Contrastive,
+    EvalRecord,
     Progress,
     Recipe,
     RunError,
     RunPaths,
     TrainingRecord,
+    beginning,
     distributed,
-    keeps_near_copies,
     layers_to_fine_tune,
     read_data,
     train,
@@ -73,7 +73,7 @@ def _train(arguments: argparse.Namespace, recipe: Recipe, device: torch.device, 
     paths = RunPaths(out.with_name(f"{name}.safetensors"), out.with_name(f"{name}-training"))
     about = arguments.about_data or f"'{arguments.data.name}'"
     info = CardInfo(arguments.title or name, about, arguments.licence, _command(arguments))
-    near = distributed.from_first(lambda: keeps_near_copies(paths))
+    near = distributed.from_first(lambda: beginning(paths).near_copies)
     data = read_data(arguments.data, recipe.input_size, _ReadingReporter(stop), near)
     counts = f"{len(data.train)} training and {len(data.validation)} validation pictures"
     print(f"\n{len(data.labels)} classes, {counts}")
@@ -101,7 +101,7 @@ def _parse() -> argparse.Namespace:
         "--epochs",
         type=int,
         metavar="N",
-        help="instead of the recipe's; 0: the fine-tuned one goes to stage two at once",
+        help="of stage one, instead of the recipe's; 0, with --fine-tune and --stage-two-steps: begin with stage two",
     )
     parser.add_argument(
         "--epsilon", type=float, metavar="E", help="instead of the recipe's; smaller learns more easily"
@@ -136,13 +136,21 @@ def _parse() -> argparse.Namespace:
         help="then train it against its own pictures (dual adversarial training)",
     )
     parser.add_argument(
-        "--stage-two-steps", type=int, metavar="N", help="instead of as many as take a quarter of the work"
+        "--stage-two-steps",
+        type=int,
+        metavar="N",
+        help="how many steps stage two has (default: as many as take a quarter of stage one's work)",
     )
     parser.add_argument("--title", help="for the model card (default: the name)")
     parser.add_argument("--about-data", metavar="TEXT", help="where the pictures are from, and on what terms")
     parser.add_argument("--licence", default="", help="of the weights")
     parser.add_argument("--device", help="cpu, cuda or mps (default: the fastest there is)")
     arguments = parser.parse_args()
+    _refuse_bad_values(parser, arguments)
+    return arguments
+
+
+def _refuse_bad_values(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     if arguments.stage_two_steps is not None:
         if arguments.stage_two_steps < 1:
             parser.error(f"--stage-two-steps {arguments.stage_two_steps}: it must be 1 or more")
@@ -159,7 +167,6 @@ def _parse() -> argparse.Namespace:
         parser.error(f"--cutmix-prob {arguments.cutmix_prob}: it must be from 0 to 1")
     if arguments.preconditioned_epsilon is not None and not 0 <= arguments.preconditioned_epsilon < float("inf"):
         parser.error(f"--preconditioned-epsilon {arguments.preconditioned_epsilon}: it must be 0 or more")
-    return arguments
 
 
 def _recipe(arguments: argparse.Namespace) -> Recipe:
@@ -178,9 +185,8 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
     if not arguments.stage_two:
         return replace(recipe, contrastive=None)
     if arguments.stage_two_steps is not None:
-        recipe = replace(
-            recipe, contrastive=replace(recipe.contrastive or Contrastive(), steps=arguments.stage_two_steps)
-        )
+        assert recipe.contrastive is not None, "every recipe has a stage two"
+        recipe = replace(recipe, contrastive=replace(recipe.contrastive, steps=arguments.stage_two_steps))
     return recipe
 
 
@@ -222,14 +228,13 @@ class _TrainingReporter:
     def __init__(self, stop: Stop) -> None:
         self.stop = stop
         self.next = 0.0
-        self.evaluated = 0
+        self.evaluated: EvalRecord | None = None
 
     def __call__(self, progress: Progress) -> None:
         self.stop.check()
-        evaluated = progress.latest.epoch if progress.latest else 0
-        if time.monotonic() >= self.next or evaluated > self.evaluated:
+        if time.monotonic() >= self.next or progress.latest != self.evaluated:
             print(progress, flush=True)
-            self.next, self.evaluated = time.monotonic() + PRINT_SECONDS, evaluated
+            self.next, self.evaluated = time.monotonic() + PRINT_SECONDS, progress.latest
 
 
 class _ReadingReporter:

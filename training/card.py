@@ -41,7 +41,7 @@ def write_card(classifier: RobustClassifier, path: Path) -> None:
     if record.fine_tuned:
         start = f"; fine-tuned from `{record.fine_tuned}`"
     cutmix = f", CutMix in {record.cutmix_prob:.0%} of batches" if record.cutmix_prob else ""
-    epochs = f"{record.epochs} epochs" if record.epochs else "none of its epochs in this run"
+    epochs = f"{record.epochs} epochs" if record.epochs else "no epochs in this run"
     stage_two = ""
     if record.contrastive_step:
         stage_two = (

@@ -107,16 +107,16 @@ class ContrastiveTrainer(Trainer):
             distributed.gathered(real_scores.detach(), count).cpu(),
             distributed.gathered(contrastive_scores.detach(), sampled_count).cpu(),
         )
-        held, offset = self.agreement.to(self.device) < stage.min_agreement, self.offset.to(self.device)
-        of_reals = F.softplus(offset - real_scores).masked_fill(held[classes], 0).mean()
-        of_contrastives = F.softplus(contrastive_scores - offset).masked_fill(held[targets], 0).mean()
+        lost, offset = self.agreement.to(self.device) < stage.min_agreement, self.offset.to(self.device)
+        real_loss = F.softplus(offset - real_scores).masked_fill(lost[classes], 0).mean()
+        contrastive_loss = F.softplus(contrastive_scores - offset).masked_fill(lost[targets], 0).mean()
         share = distributed.own_share(len(classes), count)
         sampled_share = distributed.own_share(len(targets), sampled_count)
         loss = share * (
             F.cross_entropy(of_adversarial, classes, label_smoothing=self.plan.recipe.label_smoothing)
-            + stage.energy_weight * of_reals
+            + stage.energy_weight * real_loss
         ) + sampled_share * (
-            stage.energy_weight * of_contrastives + stage.label_weight * F.cross_entropy(of_contrastive, targets)
+            stage.energy_weight * contrastive_loss + stage.label_weight * F.cross_entropy(of_contrastive, targets)
         )
         self.update(loss)
         return figures_of_all(loss, share * (of_adversarial.argmax(1) == classes).float().mean())

@@ -24,8 +24,8 @@ MAX_SEED = 2**62
 class ContrastiveSampler:
     """Makes pictures as the sampler makes them for users, in all of its steps.
 
-    Chains that had only begun would teach that the fine detail of a start is not real, and the sampler would smooth it
-    away.
+    Pictures after only some of the steps still have the fine detail of their start. They would teach that it is not
+    real, and the sampler would smooth it away.
     """
 
     def __init__(self, settings: TranslateSettings, seeds: ClassSeeds, photographs: Pictures) -> None:

@@ -68,7 +68,7 @@ def read_data(
         size: height and width of a picture, in pixels.
         report: see `ReadReport`.
         keep_near_copies: only copies with the same pixels are left out, for runs that began so, see
-            `saved_state.keeps_near_copies`.
+            `saved_state.beginning`.
 
     Raises:
         DataError: there is no such folder, or it does not hold two or more classes with enough pictures each.

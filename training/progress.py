@@ -24,10 +24,11 @@ class Progress:
     """Of all stages together."""
     steps: int
     epoch: int
-    """From 1; of the last step."""
+    """Of the last step, from 1; 0 where there are no epochs."""
     epochs: int
-    seconds_left: float
-    """An estimate that includes the evaluations, at the mean rate since the run was started or resumed."""
+    seconds_left: float | None
+    """An estimate that includes the evaluations, at the mean rate since the run was started or resumed; None before
+    anything was done."""
     loss: float | None
     """Of the last step; None before the first."""
     latest: EvalRecord | None
@@ -44,13 +45,14 @@ class Progress:
     contrastive_steps: int = 0
 
     def __str__(self) -> str:
-        minutes, seconds = divmod(round(self.seconds_left), 60)
+        minutes, seconds = divmod(round(self.seconds_left or 0), 60)
         if self.final:
             return f"Evaluating the best classifier under a long attack, about {minutes}:{seconds:02} in all"
         text = f"Epoch {self.epoch} of {self.epochs}" if self.epochs else "Before stage two"
         if self.stage == 2:
             text = f"Stage two, step {self.contrastive_step} of {self.contrastive_steps}"
-        text += f", {minutes}:{seconds:02} left"
+        if self.seconds_left is not None:
+            text += f", {minutes}:{seconds:02} left"
         if self.loss is not None:
             text += f", loss {self.loss:.2f}"
         if self.latest is not None:

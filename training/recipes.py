@@ -77,8 +77,8 @@ class Contrastive:
     max_grad_norm: float = 2.0
     ema_decay: float = 0.99
     energy_weight: float = 0.2
-    """Of the binary cross-entropy of the energy, real pictures and contrastive ones. With 1 its gradient, which is
-    clipped together with the others', costs robust accuracy."""
+    """Of the binary cross-entropy of the energy, real pictures and contrastive ones. Its gradients are large, and are
+    clipped together with the others': a large weight costs robust accuracy."""
     label_weight: float = 0.5
     """Of the cross-entropy of contrastive pictures; that of adversarial pictures has 1."""
     min_agreement: float = 0.6
@@ -216,14 +216,14 @@ def _contrastive_plan(settings: Contrastive, recipe: Recipe, count: int, passes:
     sampled = math.ceil(settings.rel_sampled * batch_size)
     sampler = preset(TranslateSettings, SAMPLER).settings.ascent
     # Adversarial pictures, real ones, and contrastive ones.
-    own = batch_size * (recipe.attack.passes + 1) + sampled * (sampler.steps + 1)
+    passes_per_step = batch_size * (recipe.attack.passes + 1) + sampled * (sampler.steps + 1)
     return ContrastivePlan(
         settings=settings,
-        steps=settings.steps or max(1, round(settings.rel_work * passes / own)),
+        steps=settings.steps or max(1, round(settings.rel_work * passes / passes_per_step)),
         batch_size=batch_size,
         sampled=sampled,
         learning_rate=settings.learning_rate * batch_size / settings.batch_size,
-        passes=own,
+        passes=passes_per_step,
     )
 
 
@@ -242,7 +242,7 @@ def _recipe(summary: str, widths: list[int], blocks: list[int], **settings: Any)
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
     {
         "quick": _recipe(
-            "small and soon done, two hours at most on two CPU cores",
+            "small and soon done, two hours at most on two CPU cores with bfloat16, four without",
             [32, 64, 128, 256, 384],
             [1, 1, 1, 1, 1],
             input_size=96,

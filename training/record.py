@@ -49,7 +49,7 @@ class TrainingRecord:
     minutes: float
     device: str
     epoch: int
-    """After which the weights were kept."""
+    """Of stage one, after which its weights were kept."""
     contrastive_steps: int = 0
     """Of stage two."""
     contrastive_step: int = 0

@@ -340,10 +340,12 @@ class _Run:
         return passes
 
     @property
-    def _seconds_left(self) -> float:
+    def _seconds_left(self) -> float | None:
+        if not self._passes:
+            return None
         done = self._passes - self.passes_before
         # Before the first step of a resumed run, its earlier part is all that is known.
-        seconds_per_pass = (self.seconds - self.seconds_before) / done if done else self.seconds / max(self._passes, 1)
+        seconds_per_pass = (self.seconds - self.seconds_before) / done if done else self.seconds / self._passes
         return seconds_per_pass * (self._all_passes - self._passes)
 
     @property
@@ -377,7 +379,9 @@ class _Run:
             self.results.save_unfinished(trainer.classifier(self.seeds), epoch, self.seconds)
         elif trainer.step:
             # Before the first step the file has stage one's best.
-            self.results.save_unfinished(trainer.classifier(self.seeds), self.plan.epochs, self.seconds, trainer.step)
+            first = [record for record in self.history if record.stage == 1]
+            epoch = max((record.robust, record.epoch) for record in first)[1]
+            self.results.save_unfinished(trainer.classifier(self.seeds), epoch, self.seconds, trainer.step)
 
     def _write_state(self, finished: bool = False) -> None:
         trainer = self.stage.trainer

@@ -89,7 +89,7 @@ def read_state(path: Path) -> SavedState | None:
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118 (not a mapping)
         header["identity"] = _of_this_version(header["identity"])
         for entry in header["history"]:
-            # Of versions whose chains grew.
+            # Earlier versions logged it.
             entry.pop("chain_steps", None)
         return SavedState(**header, tensors=tensors)
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -119,14 +119,25 @@ def find_state(paths: RunPaths, identity: Mapping[str, Any]) -> SavedState | Non
     return state
 
 
-def keeps_near_copies(paths: RunPaths) -> bool:
-    """Whether the run with these paths was begun with near copies, and so resumes with them; False without a run."""
+@dataclass(frozen=True)
+class Beginning:
+    """How a run was begun, and so resumes, where earlier versions of the pack began otherwise."""
+
+    near_copies: bool = False
+    """Only copies with the same pixels were left out."""
+    stage_two: bool = True
+
+
+def beginning(paths: RunPaths) -> Beginning:
+    """How the run with these paths was begun; as this version does, where there is none."""
     try:
         state = read_state(paths.state)
     except StateError:
         # `find_state` says so.
-        return False
-    return state is not None and bool(state.identity[NEAR_COPIES])
+        state = None
+    if state is None:
+        return Beginning()
+    return Beginning(bool(state.identity[NEAR_COPIES]), state.identity["recipe"]["contrastive"] is not None)
 
 
 def _of_this_version(identity: dict[str, Any]) -> dict[str, Any]:

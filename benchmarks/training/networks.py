@@ -10,6 +10,7 @@ kept in `build/`. Let nothing else run beside it.
 from __future__ import annotations
 
 import copy
+import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,7 @@ from robust_synthesis.training.contrastive import ContrastiveTrainer
 from robust_synthesis.training.data import Pictures, TrainingData, read_data
 from robust_synthesis.training.evaluation import validation_accuracy
 from robust_synthesis.training.recipes import RECIPES, Recipe, TrainingPlan
+from robust_synthesis.training.samples import SAMPLER
 from robust_synthesis.training.seeds import fit_all_seeds
 from robust_synthesis.training.trainer import Trainer
 
@@ -158,8 +160,11 @@ Trained = dict[str, tuple[RobustClassifier, int]]
 def trained(name: str, data: TrainingData, seeds: ClassSeeds, minutes: float) -> Trained:
     """A contender after each stage; it is trained first where that has not been done."""
     contender, found = CONTENDERS[name], Trained()
+    sampler = preset(TranslateSettings, SAMPLER).settings
+    what = f"{contender.recipe} {contender.architecture} {sampler} {minutes} {data.digest}"
     for stage, share in (("stage one", 1 - REL_CONTRASTIVE), ("stage two", REL_CONTRASTIVE)):
-        path = BUILD / "networks" / f"{name} {minutes:g} {data.digest[:12]} {stage}.safetensors"
+        digest = hashlib.sha256(what.encode()).hexdigest()[:12]
+        path = BUILD / "networks" / f"{name}, {stage} {digest}.safetensors"
         if not path.exists():
             start = partial(contender.adversarial, data)
             if found:
@@ -174,6 +179,8 @@ def trained(name: str, data: TrainingData, seeds: ClassSeeds, minutes: float) ->
         with safe_open(path, "pt") as file:
             steps = int(file.metadata()["steps"])
         found[stage] = (contender.classifier(load_file(path), seeds, data.labels), steps)
+        # Another stage one has another stage two.
+        what += hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 
 
@@ -186,7 +193,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=6, metavar="N", help="of each class (default: 6)")
     parser.add_argument("--sheet", type=Path, default=BUILD / "networks.png", metavar="FILE")
     arguments = read(parser, QUICK, dtype=fast_precision(DEVICE))
-    data, settings = read_data(arguments.data, USUAL.input_size), preset(TranslateSettings, "generate").settings
+    data, settings = read_data(arguments.data, USUAL.input_size), preset(TranslateSettings, SAMPLER).settings
     seeds = fit_all_seeds(data.train, len(data.labels), USUAL.input_size)
     columns = {"million parameters": ".1f", "steps": "d", "clean": ".1%", "robust": ".1%"}
     table = Table(f"{arguments.minutes:g} minutes of training each, on validation pictures", columns)
