@@ -23,7 +23,7 @@ from benchmarks.training.public_network import (
 )
 from robust_synthesis.models.architectures import build_network
 from robust_synthesis.models.network import ClassifierNetwork
-from robust_synthesis.training.data import Pictures, read_split
+from robust_synthesis.training.data import read_split
 from tests.pictures_to_train_on import make_folder
 
 EGYPTIAN_CAT = 285
@@ -67,7 +67,7 @@ def test_without_the_last_halving_maps_are_twice_as_large_and_smooth_activations
 def test_a_teacher_tells_what_it_was_fitted_to(tmp_path: Path) -> None:
     make_folder(tmp_path / "train", "red", "green", "blue", each=12)
     pictures, labels = read_split(tmp_path, "train", 96)
-    teacher = Teacher(Pictures(pictures.images, pictures.classes), labels)
+    teacher = Teacher(pictures, labels)
     told = teacher.probabilities(pictures.images.float() / 255)
     assert told.shape == (36, 3)
     torch.testing.assert_close(told.sum(1), torch.ones(36))
