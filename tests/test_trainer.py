@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -13,7 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
+from robust_synthesis.models import (
+    ClassifierCard,
+    RobustClassifier,
+    bundled_classifiers,
+    load_classifier,
+    open_classifier,
+    save_classifier,
+)
 from robust_synthesis.models.architectures import build_network
 from robust_synthesis.synthesis.preconditioning import Preconditioning
 from robust_synthesis.training import (
@@ -27,7 +35,8 @@ from robust_synthesis.training.adversarial import AdversarialTrainer
 from robust_synthesis.training.attack import pgd_attack, preconditioned_attack
 from robust_synthesis.training.data import Pictures
 from robust_synthesis.training.evaluation import accuracy, evaluate
-from robust_synthesis.training.fine_tuning import layers_to_fine_tune
+from robust_synthesis.training.fine_tuning import fine_tuning, layers_to_fine_tune
+from tests.clip_files import random_clip, write_clip
 from tests.pictures_to_train_on import TINY, make_folder
 
 CPU = torch.device("cpu")
@@ -160,12 +169,38 @@ def test_few_pictures_start_from_a_bundled_classifier_without_cutmix(data: Train
     assert not {"layer4.0.conv1.weight", "fc.weight"} & same
 
 
-def test_a_classifier_is_fine_tuned_whatever_the_number_of_pictures(data: TrainingData) -> None:
-    recipe = replace(RECIPES["quick"], fine_tune="canvas", input_size=TINY.input_size)
+@pytest.mark.parametrize("name", ["canvas", "seasons"])
+def test_a_classifier_is_fine_tuned_whatever_its_network_and_the_number_of_pictures(
+    data: TrainingData, name: str
+) -> None:
+    recipe = fine_tuning(replace(RECIPES["quick"], input_size=TINY.input_size), name)
     ours = AdversarialTrainer(data.train, data.labels, recipe.plan(len(data.train), epochs=1), CPU).network.state_dict()
-    canvas = load_classifier(bundled_classifiers()["canvas"]).network.state_dict()
-    assert [name for name, tensor in canvas.items() if not torch.equal(tensor, ours[name])] == ["fc.weight", "fc.bias"]
-    assert layers_to_fine_tune(recipe, load_classifier(bundled_classifiers()["canvas"]).labels).keys() == canvas.keys()
+    begun = load_classifier(bundled_classifiers()[name])
+    theirs = begun.network.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert [key for key, tensor in theirs.items() if not torch.equal(tensor, ours[key])] == ["fc.weight", "fc.bias"]
+    assert layers_to_fine_tune(begun, begun.labels).keys() == theirs.keys()
+
+
+def test_a_network_of_another_family_is_fine_tuned_with_its_normalisation(data: TrainingData, tmp_path: Path) -> None:
+    file = tmp_path / "first.safetensors"
+    mobile = {"name": "mobilenet_v2"}
+    card = ClassifierCard("first", mobile, ("a", "b", "c"), 32, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    save_classifier(RobustClassifier(build_network(mobile, 3), card), file)
+    plan = fine_tuning(TINY, str(file)).plan(len(data.train), epochs=1)
+    trainer = AdversarialTrainer(data.train, data.labels, plan, CPU)
+    theirs = load_classifier(file).network.state_dict()
+    ours = trainer.network.state_dict()
+    new = [key for key, tensor in theirs.items() if not torch.equal(tensor, ours[key])]
+    assert new == ["classifier.1.weight", "classifier.1.bias"]
+    assert (trainer.card.mean, trainer.card.std) == (card.mean, card.std)
+    assert trainer.advance()[0] > 0
+
+
+def test_a_clip_has_no_classes_and_is_not_fine_tuned(tmp_path: Path) -> None:
+    file = open_classifier(write_clip(random_clip("vit"), tmp_path, "safetensors")).source
+    with pytest.raises(ValueError, match="is a CLIP, which has no classes"):
+        fine_tuning(TINY, str(file))
 
 
 def test_mixed_pictures_are_learned(data: TrainingData) -> None:

@@ -5,7 +5,7 @@ from .data import TrainingData as TrainingData
 from .data import class_names as class_names
 from .data import read_data as read_data
 from .errors import DataError as DataError
-from .fine_tuning import layers_to_fine_tune as layers_to_fine_tune
+from .fine_tuning import fine_tuning as fine_tuning
 from .log import EvalRecord as EvalRecord
 from .paths import RunError as RunError
 from .paths import RunExistsError as RunExistsError

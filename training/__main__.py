@@ -30,7 +30,7 @@ from . import (
     TrainingRecord,
     beginning,
     distributed,
-    layers_to_fine_tune,
+    fine_tuning,
     read_data,
     train,
 )
@@ -46,9 +46,6 @@ def main() -> int:
     stop = Stop()
     try:
         recipe = _recipe(arguments)
-        if recipe.fine_tune:
-            # What is wrong with it is said before the pictures are read.
-            layers_to_fine_tune(recipe, ())
         device = usable_device(distributed.own_device(arguments.device or fastest_device()))
         if distributed.launched():
             distributed.join(device)
@@ -117,7 +114,7 @@ def _parse() -> argparse.Namespace:
         "--fine-tune",
         default="",
         metavar="CLASSIFIER",
-        help="begin with every layer but the last of a bundled classifier, by name, or of a file",
+        help="begin with every layer but the last of a bundled classifier, by name, or of a file; the network is its",
     )
     parser.add_argument("--batch-size", type=int, metavar="N", help="instead of the recipe's")
     parser.add_argument(
@@ -181,7 +178,8 @@ def _recipe(arguments: argparse.Namespace) -> Recipe:
         recipe = replace(recipe, learning_rate=arguments.learning_rate)
     if arguments.preconditioned_epsilon is not None:
         recipe = replace(recipe, preconditioned_epsilon=arguments.preconditioned_epsilon)
-    recipe = replace(recipe, fine_tune=arguments.fine_tune)
+    if arguments.fine_tune:
+        recipe = fine_tuning(recipe, arguments.fine_tune)
     if not arguments.stage_two:
         return replace(recipe, contrastive=None)
     if arguments.stage_two_steps is not None:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from ..models import ClassifierCard, bundled_classifiers, load_classifier
+from ..models import ClassifierCard, RobustClassifier, bundled_classifiers, load_classifier
 from ..models.architectures import build_network
 from ..models.network import ClassifierNetwork
 from ..synthesis import TranslateSettings
@@ -17,7 +17,7 @@ from ..synthesis.presets import preset
 from . import distributed
 from .attack import Logits, pgd_attack, preconditioned_attack
 from .data import Pictures
-from .fine_tuning import layers_to_fine_tune
+from .fine_tuning import classifier_to_fine_tune, layers_to_fine_tune
 from .randomness import seeded
 from .recipes import FULL_WIDTH_STAGES, Attack, Recipe, TrainingPlan
 from .samples import SAMPLER
@@ -45,7 +45,9 @@ class AdversarialTrainer(Trainer):
         """
         self.pictures, self.plan = pictures, plan
         recipe = plan.recipe
-        card = ClassifierCard("", plan.architecture, labels, recipe.input_size, IMAGENET_MEAN, IMAGENET_STD)
+        begun = classifier_to_fine_tune(recipe) if recipe.fine_tune else None
+        mean, std = (begun.card.mean, begun.card.std) if begun else (IMAGENET_MEAN, IMAGENET_STD)
+        card = ClassifierCard("", plan.architecture, labels, recipe.input_size, mean, std)
         optimization = Optimization(
             steps=plan.steps,
             learning_rate=plan.learning_rate,
@@ -55,7 +57,7 @@ class AdversarialTrainer(Trainer):
             max_grad_norm=recipe.max_grad_norm,
             ema_decay=recipe.ema_decay,
         )
-        super().__init__(_initial_network(plan, labels, device), card, optimization, device)
+        super().__init__(_initial_network(plan, labels, begun, device), card, optimization, device)
         self.augment = augmentation(recipe)
         self.cutmix = v2.CutMix(num_classes=len(labels))
 
@@ -121,12 +123,14 @@ def shuffled_rows(count: int, batch_size: int, step: int, seed: int) -> Tensor:
     return torch.randperm(count, generator=generator)[start : start + batch_size]
 
 
-def _initial_network(plan: TrainingPlan, labels: tuple[str, ...], device: torch.device) -> ClassifierNetwork:
+def _initial_network(
+    plan: TrainingPlan, labels: tuple[str, ...], begun: RobustClassifier | None, device: torch.device
+) -> ClassifierNetwork:
     with seeded(plan.recipe.seed, device):
         network = build_network(plan.architecture, len(labels))
     untrained = True
-    if plan.recipe.fine_tune:
-        weights = layers_to_fine_tune(plan.recipe, labels)
+    if begun:
+        weights = layers_to_fine_tune(begun, labels)
         untrained = bool(network.load_state_dict(weights, strict=False).missing_keys)
     elif plan.pretrained:
         weights = load_classifier(bundled_classifiers()[plan.pretrained]).network.state_dict()

@@ -92,7 +92,7 @@ class Recipe:
     summary: str
     """What it is for, in a few words."""
     architecture: Mapping[str, Any]
-    """A `narrow_resnet`; see `models.architectures.build_network`."""
+    """A `narrow_resnet`, unless a classifier is fine-tuned; see `models.architectures.build_network`."""
     input_size: int
     """Height and width of the pictures, in pixels."""
     attack: Attack
@@ -128,8 +128,8 @@ class Recipe:
     """The bundled classifier that gives the first stages of a network for fewer than `SMALL_DATA` pictures; empty:
     random weights. Robust features transfer well (Salman et al., arXiv 2007.08489)."""
     fine_tune: str = ""
-    """The classifier that gives every layer but the last, whatever the number of pictures: the name of a bundled one,
-    or the path of a file. Its network is the recipe's. Empty: see `pretrained`."""
+    """The classifier that gives every layer but the last, whatever the number of pictures, and the normalisation: the
+    name of a bundled one, or the path of a file; see `fine_tuning`. Empty: see `pretrained`."""
     preconditioned_epsilon: float = 0.0
     """Above 0: in stage one half of each batch is attacked in an L2 ball of this radius instead, along the gradients
     that the sampler follows (see `samples.SAMPLER` and `synthesis.preconditioning`), and without a random start."""
@@ -144,10 +144,12 @@ class Recipe:
             epochs: of stage one, instead of the recipe's; 0: the classifier that is fine-tuned goes to stage two.
         """
         small = count < SMALL_DATA and not self.fine_tune
-        widths = list(self.architecture["widths"])
+        architecture = dict(self.architecture)
         if small:
             # Half the width in the last stages: a wider network overfits.
-            widths[FULL_WIDTH_STAGES:] = [width // 2 for width in widths[FULL_WIDTH_STAGES:]]
+            widths = architecture["widths"]
+            narrowed = [width // 2 for width in widths[FULL_WIDTH_STAGES:]]
+            architecture["widths"] = [*widths[:FULL_WIDTH_STAGES], *narrowed]
         batch_size = self.batch_size
         while batch_size > MIN_BATCH_SIZE and count < batch_size * MIN_STEPS_PER_EPOCH:
             batch_size //= 2
@@ -161,7 +163,7 @@ class Recipe:
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=self.learning_rate * batch_size / REFERENCE_BATCH_SIZE,
-            architecture={**self.architecture, "widths": widths},
+            architecture=architecture,
             cutmix_prob=self.small_data_cutmix_prob if small else self.cutmix_prob,
             pretrained=self.pretrained if small else "",
             contrastive=None if self.contrastive is None else _contrastive_plan(self.contrastive, self, count, passes),

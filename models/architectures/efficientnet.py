@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import torch.nn.functional as F
@@ -12,6 +13,8 @@ from ._conv_norm_activation import ConvNormActivationNetwork
 from ._entry import Architecture
 
 STAGES = 7
+TENSORFLOW_EPSILON = 1e-3
+"""Of the batch norms that the public weights were trained with."""
 # The layers of a block: the first stage's do not widen the image first.
 _FIRST = {"conv_dw": "0.0", "bn1": "0.1", "se.conv_reduce": "1.fc1", "se.conv_expand": "1.fc2", "conv_pw": "2.0"}
 _FIRST |= {"bn2": "2.1"}
@@ -42,20 +45,36 @@ class EfficientNet(ConvNormActivationNetwork, efficientnet.EfficientNet):  # typ
         return F.silu(x)
 
 
+class SmoothEfficientNetLite(EfficientNet):
+    """EfficientNet-Lite0 for synthesis: with SiLU instead of ReLU6, and a stride of 16 instead of 32."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__(1.0, 1.0, num_classes)
+        _replace(self, efficientnet.SqueezeExcitation, nn.Identity)
+        strided = [m for m in self.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]
+        strided[-1].stride = (1, 1)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eps = TENSORFLOW_EPSILON
+
+
 class EfficientNetLite(EfficientNet):
     """EfficientNet-Lite0: without squeeze-and-excitation, and with ReLU6."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__(1.0, 1.0, num_classes)
-        for module in list(self.modules()):
-            for name, child in module.named_children():
-                if isinstance(child, efficientnet.SqueezeExcitation):
-                    setattr(module, name, nn.Identity())
-                elif isinstance(child, nn.SiLU):
-                    setattr(module, name, nn.ReLU6(inplace=True))
+        _replace(self, efficientnet.SqueezeExcitation, nn.Identity)
+        _replace(self, nn.SiLU, partial(nn.ReLU6, inplace=True))
 
     def last_activation(self, x: Tensor) -> Tensor:
         return F.relu6(x)
+
+
+def _replace(network: nn.Module, old: type[nn.Module], new: Callable[[], nn.Module]) -> None:
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, old):
+                setattr(module, name, new())
 
 
 _efficientnet = partial(Architecture, classifier="classifier.1", renames=RENAMES)
@@ -66,4 +85,6 @@ ARCHITECTURES = (
     _efficientnet("efficientnet_b2", partial(EfficientNet, 1.1, 1.2), input_size=260),
     _efficientnet("efficientnet_b3", partial(EfficientNet, 1.2, 1.4), input_size=300),
     _efficientnet("efficientnet_lite0", EfficientNetLite),
+    # Third-party files of these tensors are of the one above.
+    _efficientnet("smooth_efficientnet_lite0", lambda classes, _: SmoothEfficientNetLite(classes), configurable=True),
 )
