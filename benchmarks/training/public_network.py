@@ -89,11 +89,12 @@ def main() -> None:
     """Write the file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path, help="the .safetensors to write")
+    file = parser.parse_args().file
     labels = known_labels("imagenet")
     network = build_network(SMOOTH, len(labels))
     load_public_weights(network)
     card = ClassifierCard("EfficientNet-Lite0", SMOOTH, labels, SIZE, (MEAN,) * 3, (STD,) * 3)
-    save_classifier(RobustClassifier(network, card), parser.parse_args().file)
+    save_classifier(RobustClassifier(network, card), file)
 
 
 if __name__ == "__main__":
