@@ -35,7 +35,7 @@ from robust_synthesis.training.adversarial import AdversarialTrainer
 from robust_synthesis.training.attack import pgd_attack, preconditioned_attack
 from robust_synthesis.training.data import Pictures
 from robust_synthesis.training.evaluation import accuracy, evaluate
-from robust_synthesis.training.fine_tuning import fine_tuning, layers_to_fine_tune
+from robust_synthesis.training.fine_tuning import classifier_to_fine_tune, fine_tuning, layers_to_fine_tune
 from tests.clip_files import random_clip, write_clip
 from tests.pictures_to_train_on import TINY, make_folder
 
@@ -195,6 +195,13 @@ def test_a_network_of_another_family_is_fine_tuned_with_its_normalisation(data: 
     assert new == ["classifier.1.weight", "classifier.1.bias"]
     assert (trainer.card.mean, trainer.card.std) == (card.mean, card.std)
     assert trainer.advance()[0] > 0
+
+
+def test_a_recipe_of_another_network_says_how_to_take_the_network_over() -> None:
+    recipe = replace(RECIPES["quick"], fine_tune="seasons")
+    with pytest.raises(ValueError, match=r"'seasons' has another network .* Make the recipe with `fine_tuning`"):
+        classifier_to_fine_tune(recipe)
+    assert classifier_to_fine_tune(fine_tuning(recipe, "seasons")).labels == ("summer", "winter")
 
 
 def test_a_clip_has_no_classes_and_is_not_fine_tuned(tmp_path: Path) -> None:

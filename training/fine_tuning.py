@@ -42,7 +42,7 @@ def classifier_to_fine_tune(recipe: Recipe) -> RobustClassifier:
     if dict(classifier.card.architecture) != dict(recipe.architecture):
         raise ValueError(
             f"'{recipe.fine_tune}' has another network ({dict(classifier.card.architecture)}) than this recipe "
-            f"({dict(recipe.architecture)}). A recipe of `fine_tuning` has the same."
+            f"({dict(recipe.architecture)}). Make the recipe with `fine_tuning`, which takes the network over."
         )
     return classifier
 
