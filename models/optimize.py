@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from .classifier import RobustClassifier
+from .depthwise import avoid_slow_gradients
 
 
 def optimize_for_inference(classifier: RobustClassifier, dtype: torch.dtype = torch.float32) -> RobustClassifier:
@@ -28,6 +29,8 @@ def optimize_for_inference(classifier: RobustClassifier, dtype: torch.dtype = to
     """
     fold_batch_norms(classifier.network)
     classifier.network.to(dtype=dtype).to(memory_format=torch.channels_last)
+    if dtype == torch.bfloat16:
+        avoid_slow_gradients(classifier.network)
     # In bfloat16, logits would not change with a small step.
     classifier.network.get_classifier().float()
     return classifier

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..models import ClassifierCard, ClassSeeds, RobustClassifier, fast_precision, optimize_for_inference
+from ..models.depthwise import avoid_slow_gradients
 from ..models.network import ClassifierNetwork
 from . import distributed
 
@@ -65,6 +66,9 @@ class Trainer(ABC):
         self.layout = torch.contiguous_format if device.type == "mps" else torch.channels_last
         # A classifier that was loaded asks for no gradients of its weights.
         self.network = network.to(device).to(memory_format=self.layout).requires_grad_()
+        self.precision = fast_precision(device)
+        if self.precision == torch.bfloat16:
+            avoid_slow_gradients(self.network, weights=True)
         self.ema: AveragedModel = AveragedModel(
             self.network, multi_avg_fn=_ema_update(optimization.ema_decay), use_buffers=True
         )
@@ -78,7 +82,6 @@ class Trainer(ABC):
             nesterov=True,
         )
         self.scheduler = self._scheduler(0)
-        self.precision = fast_precision(device)
         self.step = 0
 
     @abstractmethod
