@@ -113,13 +113,15 @@ def ascend(
     start = start.detach()
     free = start if initial is None else initial.detach()
     precondition = settings.preconditioning.for_images(start, covariance)
+    # A shift uncovers what is reflected at the edge: less than a side.
+    jitter = min(settings.jitter, min(start.shape[2:]) - 1)
     best, best_loss = start, torch.full((len(start),), torch.inf, device=start.device, dtype=start.dtype)
     for step in range(settings.steps):
         images = composite(start, free, mask)
         if settings.views > 1:
             losses, gradient = _mean_over_views(images, loss, step, settings.views, callback)
         else:
-            losses, gradient = loss_and_gradient(images, loss, jitter_shift(step, settings.jitter))
+            losses, gradient = loss_and_gradient(images, loss, jitter_shift(step, jitter))
         if settings.keep_best:
             best, best_loss = _better(images, losses, best, best_loss)
         if callback is not None:

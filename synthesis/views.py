@@ -94,6 +94,11 @@ class View:
             box.add_(change).clamp_(0, 1)
         return result
 
+    def enlargements(self, count: int) -> list[float]:
+        """How many pixels each image of a batch of `count` has for one of the view."""
+        height, width = self.size
+        return [box[2] * box[3] / (height * width) for box in self.boxes_of(count)]
+
     def boxes_of(self, count: int) -> tuple[tuple[int, int, int, int], ...]:
         """The box of each image of a batch of `count`."""
         return self.boxes * count if len(self.boxes) == 1 else self.boxes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -14,14 +15,18 @@ from torch import Tensor
 from robust_synthesis.models import RobustClassifier
 from robust_synthesis.synthesis import (
     Mix,
+    PaintSettings,
     TranslateSettings,
+    UpsampleSettings,
     class_seeds,
+    paint,
     parse_class_expression,
     preset,
     translate,
     translate_plan,
+    upsample,
 )
-from robust_synthesis.synthesis.ascent import Picture
+from robust_synthesis.synthesis.ascent import REFERENCE_SIDE, Picture
 from robust_synthesis.synthesis.views import in_tiles
 
 GENERATE = preset(TranslateSettings, "generate").settings
@@ -54,6 +59,63 @@ def test_a_picture_of_any_size_gets_detail(tiny: RobustClassifier, height: int, 
     if mask is not None:
         outside = (mask == 0).expand_as(images)
         assert torch.equal(made[outside], images[outside])
+
+
+@given(
+    norm=st.sampled_from(["l2", "linf"]),
+    height=st.integers(1, 150),
+    width=st.integers(1, 150),
+    detail_steps=st.integers(0, 2),
+    masked=st.booleans(),
+)
+def test_all_levels_together_stay_in_the_ball(
+    tiny: RobustClassifier, norm: str, height: int, width: int, detail_steps: int, masked: bool
+) -> None:
+    images, epsilon = noise(2, height, width), 0.05 if norm == "linf" else 5.0
+    settings = QUICK.with_values(norm=norm, epsilon=epsilon, step_size=epsilon, detail_steps=detail_steps)
+    mask = (noise(2, height, width)[:, :1] > 0.5).float() if masked else None
+    change = (translate(tiny, images, Mix.single(1), settings, [0, 1], mask) - images).flatten(1)
+    if norm == "linf":
+        assert change.abs().max() <= epsilon + 1e-6
+    else:
+        assert change.norm(dim=1).max() <= epsilon * math.sqrt(height * width) / REFERENCE_SIDE * (1 + 1e-4)
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+@pytest.mark.parametrize("penalty", [0.0, 1.0])
+def test_paint_stays_in_the_ball_of_what_is_masked(tiny: RobustClassifier, norm: str, penalty: float) -> None:
+    images, strength = noise(2, 200, 160), 0.5
+    mask = torch.zeros(2, 1, 200, 160)
+    mask[0, :, 20:60, 30:60] = 1
+    mask[1, :, 100:190, 5:155] = 1
+    epsilon = 0.05 if norm == "linf" else 5.0
+    settings = preset(PaintSettings, "paint").settings.with_values(
+        norm=norm, epsilon=epsilon, step_size=epsilon, penalty=penalty, feather=0
+    )
+    features = torch.ones(tiny.feature_count)
+    change = (paint(tiny, images, mask, features, strength, settings) - images).flatten(1)
+    if norm == "linf":
+        assert change.abs().max() <= strength * epsilon + 1e-6
+    else:
+        # With a penalty the surroundings take part, in a view twice as wide and high as the mask.
+        pixels = mask.sum((1, 2, 3)) * (1 if penalty == 0 else 4)
+        # The share of the view that is masked is rounded to its pixels.
+        allowed = strength * epsilon * pixels.sqrt() / REFERENCE_SIDE * 1.05
+        assert (change.norm(dim=1) <= allowed).all()
+
+
+@given(norm=st.sampled_from(["l2", "linf"]), side=st.integers(10, 60), factor=st.integers(2, 4))
+def test_a_larger_picture_that_need_not_be_consistent_stays_in_the_ball(
+    tiny: RobustClassifier, norm: str, side: int, factor: int
+) -> None:
+    images, epsilon = noise(1, side, side + 3), 0.05 if norm == "linf" else 5.0
+    settings = preset(UpsampleSettings, "paper").settings.with_values(
+        norm=norm, epsilon=epsilon, step_size=epsilon, steps=3
+    )
+    start = F.interpolate(images, scale_factor=factor, mode="nearest")
+    change = upsample(tiny, images, factor, Mix.single(1), settings) - start
+    length = change.abs().max() if norm == "linf" else change.norm() / math.sqrt(change[0, 0].numel()) * REFERENCE_SIDE
+    assert length <= epsilon * (1 + 1e-4) + 1e-6
 
 
 def test_finer_steps_come_with_the_pixels(tiny: RobustClassifier) -> None:

@@ -112,7 +112,7 @@ def _level(height: int, width: int, reduction: int, ascent: AscentSettings, inpu
     # Tiles that are shifted from step to step leave no seams.
     jitter = input_size * reduction // 2 if tiled else ascent.jitter
     preconditioning = replace(ascent.preconditioning, side=input_size * reduction if tiled else 0)
-    settings = replace(ascent, jitter=min(jitter, min(height, width) - 1), preconditioning=preconditioning)
+    settings = replace(ascent, jitter=jitter, preconditioning=preconditioning)
     settings = settings.at_size(height, width)
 
     def see(network: See) -> See:
