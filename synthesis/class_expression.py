@@ -28,26 +28,29 @@ def parse_class_expression(text: str, labels: Sequence[str]) -> Mix:
         ExpressionError: an empty text, an unknown class, a name that several classes share and none has first, a
             weight that is no number or out of range.
     """
-    classes = [label_names(label) for label in labels]
+    named = [label_names(label) for label in labels]
+    # All names of a class, as its label lists them, are one term.
+    lists = {comparable(" ".join(names)) for names in named if len(names) > 1}
+    classes = [[*names, " ".join(names)] if len(names) > 1 else names for names in named]
     written = [term for term in map(_unquoted, plain_text(text).split(",")) if term]
+    written = _joined(written, lists, len(classes))
     try:
         terms = [_term(term, classes) for term in written]
     except ExpressionError:
         # The text of a class may have commas, which its name has not.
-        terms = [_term(term, classes) for term in _joined(written, classes)]
+        terms = [_term(term, classes) for term in _joined(written, _names(classes), len(classes))]
     if not terms:
         raise ExpressionError(f"Write a class, for instance '{classes[0][0]}'. {_known(classes)}")
     return mixed(terms, {index: names[0] for index, names in enumerate(classes)})
 
 
-def _joined(terms: Sequence[str], classes: Classes) -> list[str]:
-    """Terms that are a class together as one term, the longest first."""
-    names = _names(classes)
+def _joined(terms: Sequence[str], names: Set[str], count: int) -> list[str]:
+    """Terms that together are one of the names, as one term, the longest first; of `count` classes."""
     found: list[str] = []
     start = 0
     while start < len(terms):
         stops = range(len(terms), start + 1, -1)
-        stop = next((stop for stop in stops if _is_named(" ".join(terms[start:stop]), names, len(classes))), start + 1)
+        stop = next((stop for stop in stops if _is_named(" ".join(terms[start:stop]), names, count)), start + 1)
         found.append(" ".join(terms[start:stop]))
         start = stop
     return found
@@ -79,7 +82,8 @@ def _term(term: str, classes: Classes) -> tuple[int, float]:
         return exact, 1.0
     name, colon, number = term.rpartition(":")
     weight = 1.0
-    if colon:
+    # A name may have a colon.
+    if colon and _find(_unquoted(term.removeprefix("-")), classes) is None:
         weight = read_weight(number, term, classes[0][0])
         term = _unquoted(name)
     if term.startswith("-"):

@@ -177,3 +177,25 @@ def test_features_are_read_with_the_same_punctuation() -> None:
 def test_the_compared_form_is_the_same_for_all_unicode_forms(name: str) -> None:
     for form in FORMS:
         assert comparable(unicodedata.normalize(form, name)) == comparable(name)
+
+
+@pytest.mark.parametrize(
+    ("text", "weights"),
+    [
+        ("tench, Tinca tinca", ((0, 1.0),)),
+        ("'tench, Tinca tinca':0.5, goldfish", ((0, 0.5), (1, 1.0))),
+        ("goldfish, -tench, tinca tinca", ((1, 1.0), (0, -1.0))),
+        ("tench, goldfish, Tinca tinca", ((0, 2.0), (1, 1.0))),
+    ],
+)
+def test_all_names_of_a_class_as_its_label_lists_them_are_the_class_once(
+    text: str, weights: tuple[tuple[int, float], ...]
+) -> None:
+    assert parse_class_expression(text, ["tench, Tinca tinca", "goldfish"]).weights == weights
+
+
+@pytest.mark.parametrize("name", ["Star Wars: a new hope", "16:9 photo"])
+def test_a_name_with_a_colon_takes_a_minus_and_a_weight(name: str) -> None:
+    labels = ["sea", name]
+    for text, weight in ((name, 1.0), (f"-{name}", -1.0), (f"{name}:2", 2.0), (f"-{name}:0.5", -0.5)):
+        assert parse_class_expression(text, labels).weights == ((1, weight),)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -55,6 +57,16 @@ def test_a_new_stroke_ends_what_could_be_redone(tiny: RobustClassifier) -> None:
     painting.undo()
     paint(painting, None, brush("colour", size=10), [(20, 10, 1)])
     assert (painting.undo_count, painting.redo_count, len(painting.strokes)) == (2, 0, 2)
+
+
+def test_a_class_has_its_further_names(tiny_classifier: Callable[..., RobustClassifier]) -> None:
+    classifier = tiny_classifier()
+    card = replace(classifier.card, labels=("automobile, car", *classifier.card.labels[1:]))
+    painting = Painting(random_picture(40, 50))
+    assert (
+        paint(painting, RobustClassifier(classifier.network, card), Brush(kind="class", what="car"), [(20, 20, 1)])
+        is not None
+    )
 
 
 def test_strength_one_of_a_colour_covers_and_restore_brings_the_base_back() -> None:

@@ -56,7 +56,7 @@ def goal_of(classifier: RobustClassifier, brush: Brush) -> Callable[[Tensor], Go
         return lambda _view: Goal(loss, ascent, features.detail)
     classes = preset(TranslateSettings, PRESET).settings
     ascent = replace(classes.ascent, step_size=classes.ascent.step_size * brush.strength)
-    chosen = parse_class_expression(brush.what, classifier.labels) if brush.kind == "class" else None
+    chosen = parse_class_expression(brush.what, classifier.card.labels) if brush.kind == "class" else None
 
     def of_view(view: Tensor) -> Goal:
         weights = target_weights(classifier, chosen, view)
