@@ -41,7 +41,8 @@ class RobustClassify(io.ComfyNode):
             outputs=[
                 io.String.Output(
                     "label",
-                    tooltip="The likeliest class; a line for each picture. Fits target_class of other nodes.",
+                    tooltip="The likeliest class; a line for each picture. That of one picture fits target_class of "
+                    "other nodes.",
                 ),
                 io.String.Output("scores", tooltip="The top classes with their probabilities (0 to 1), a line each."),
                 io.Image.Output("chart", tooltip="A bar chart of the scores, one for each picture."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -27,6 +29,16 @@ class Film:
         """Keep the frames of some pictures of the batch, IMAGEs `[b, H, W, 3]`, and their results."""
         self.scenes += torch.stack([*frames, last], 1).unbind(0)
 
-    def to_comfy(self, made: Tensor) -> Tensor:
-        """IMAGE `[frames, H, W, 3]`; the results `made`, `[B, 3, H, W]`, without a film."""
-        return torch.cat(self.scenes) if self.every else images_to_comfy(made)
+    def to_comfy(self, made: Tensor, image: Tensor, carry: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """All frames; without a film the results.
+
+        Args:
+            made: the results, `[B, 3, H, W]`.
+            image: IMAGE that they were made of, as many or one for all.
+            carry: from pictures and the IMAGE that they were made of to pictures with its transparency.
+        """
+        if not self.every:
+            return carry(images_to_comfy(made), image)
+        # Pictures with different masks have different numbers of steps, and so of frames.
+        sources = image.expand(len(self.scenes), -1, -1, -1).split(1)
+        return torch.cat([carry(scene, source) for scene, source in zip(self.scenes, sources, strict=True)])

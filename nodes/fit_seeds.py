@@ -91,10 +91,10 @@ def _fitted(
     mix = parse_class_expression(target_class, model.card.labels)
     if len(mix.weights) != 1 or mix.weights[0][1] < 0:
         raise ValueError(f"'{target_class}' is not one class: seeds are fitted for one at a time.")
-    if image is None and not folder.strip():
+    if not image and not folder.strip():
         raise ValueError("There are no pictures to fit seeds to: connect image, or name a folder.")
     with torch.inference_mode(False):
-        if image is None or folder.strip():
+        if not image or folder.strip():
             found = pictures_in(input_folder(folder), *seed_size(model.seeds, model.input_size), Progress())
             if found.left_out:
                 show_status(found.left_out)

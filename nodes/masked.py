@@ -42,18 +42,19 @@ def work_inside(
     film = Film(animate)
     images = images_from_comfy(image)
     masks = read_mask(mask, *images.shape[2:])
+    if masks is not None:
+        images, masks = same_batch(images, masks)
     if masks is None or not bool(masks.any()):
         show_status("The mask is empty, or too faint to show: nothing is painted over, so the picture is unchanged.")
         unchanged = with_alpha(to_intermediate(images_to_comfy(images)), image)
         return io.NodeOutput(unchanged, unchanged)
-    images, masks = same_batch(images, masks)
 
     def on_device(chunk: Tensor, part: slice, report: Callback) -> Tensor:
         own = masks[part].to(chunk)
         return work(chunk, own, part, kept_outside(report, chunk, own))
 
     made = run_batch(classifier, images, on_device, plan=plan(masks), together=all_alike(masks), film=film)
-    return io.NodeOutput(with_alpha(images_to_comfy(made), image), with_alpha(film.to_comfy(made), image))
+    return io.NodeOutput(with_alpha(images_to_comfy(made), image), film.to_comfy(made, image, with_alpha))
 
 
 def read_mask(mask: Tensor, height: int, width: int) -> Tensor | None:

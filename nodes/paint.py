@@ -46,7 +46,7 @@ class RobustActivationPaint(PresetNode):
                     "feature",
                     default="",
                     optional=True,
-                    tooltip="What to paint: the number of a feature, or a mix (768:1, 675:0.5); a minus paints it "
+                    tooltip="What to paint: the number of a feature, or a mix (273:1, 268:0.5); a minus paints it "
                     "away. Find Features tells the numbers. Features are the units of the classifier's last layer but "
                     "one. They can be painted where the picture does not show them at all.",
                 ),

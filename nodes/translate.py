@@ -118,4 +118,4 @@ class RobustTranslate(PresetNode):
         film = Film(animate)
         plan = translate_plan(model.input_size, height, width, chosen.settings)
         made = run_batch(classifier, images, work, plan=plan, film=film)
-        return io.NodeOutput(with_alpha(images_to_comfy(made), image), with_alpha(film.to_comfy(made), image))
+        return io.NodeOutput(with_alpha(images_to_comfy(made), image), film.to_comfy(made, image, with_alpha))

@@ -83,5 +83,5 @@ class RobustUpsample(PresetNode):
         film = Film(animate)
         plan = upsample_plan(model.input_size, height, width, factor, settings)
         made = run_batch(classifier, images, work, plan=plan, enlarged=factor, film=film)
-        pictures, frames = images_to_comfy(made), film.to_comfy(made)
-        return io.NodeOutput(with_enlarged_alpha(pictures, image), with_enlarged_alpha(frames, image))
+        frames = film.to_comfy(made, image, with_enlarged_alpha)
+        return io.NodeOutput(with_enlarged_alpha(images_to_comfy(made), image), frames)

@@ -108,6 +108,33 @@ def test_an_empty_mask_leaves_the_picture_and_says_so(
     assert "unchanged" in said.text
 
 
+@pytest.mark.parametrize("marked", [False, True])
+def test_a_picture_with_many_masks_is_as_many_pictures(brush: Brush, marked: bool) -> None:
+    image, masks = noise(1, 40, 56, 3), torch.zeros(3, 40, 56)
+    masks[0, 10:30, 10:30] = float(marked)
+    assert len(brush(image, masks)) == 3
+
+
+def test_more_pictures_than_masks_are_refused_even_if_nothing_is_marked(brush: Brush) -> None:
+    with pytest.raises(ValueError, match="4 images and 3 masks"):
+        brush(noise(4, 40, 56, 3), torch.zeros(3, 40, 56))
+
+
+@pytest.mark.parametrize("detail_steps", [1, 2])
+def test_each_frame_has_the_transparency_of_its_picture(pack: ModuleType, classifier: Any, detail_steps: int) -> None:
+    image, masks = noise(2, 200, 200, 4), torch.zeros(2, 200, 200)
+    image[0, ..., 3], image[1, ..., 3] = 0.25, 0.75
+    # The smaller the mask, the fewer finer levels, and frames, there are.
+    masks[0, 10:30, 10:30] = 1
+    masks[1, 20:190, 20:190] = 1
+    preset = CUSTOM | {"detail_steps": detail_steps}
+    made = pack.RobustActivationPaint.execute(classifier, image, masks, "5", preset=preset, animate=1).result
+    alphas = made[1][:, 0, 0, 3].tolist()
+    assert alphas == sorted(alphas)
+    assert 0 < alphas.count(0.25) < alphas.count(0.75)
+    assert made[0][:, 0, 0, 3].tolist() == [0.25, 0.75]
+
+
 def test_a_picture_whose_own_mask_is_empty_is_the_one_that_stays(brush: Brush, said: pytest.LogCaptureFixture) -> None:
     image, mask = noise(3, 40, 40, 3), torch.zeros(3, 40, 40)
     mask[::2, 5:30, 5:30] = 1

@@ -103,6 +103,11 @@ def test_seeds_are_fitted_to_one_class_at_a_time(pack: ModuleType, classifier: A
         fit(pack, classifier, landscapes(2), target)
 
 
+def test_a_list_without_pictures_is_refused(pack: ModuleType, classifier: Any) -> None:
+    with pytest.raises(ValueError, match="There are no pictures to fit seeds to"):
+        pack.RobustFitSeeds.execute([classifier], [], ["sea"], [""])
+
+
 def test_a_class_that_does_not_exist_is_answered_with_the_nearest(pack: ModuleType, classifier: Any) -> None:
     with pytest.raises(ValueError, match="Did you mean church"):
         fit(pack, classifier, landscapes(2), "chruch")
