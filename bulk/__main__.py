@@ -23,6 +23,12 @@ from .run import make_all
 from .tables import read_table
 
 ALL = "all"
+SUMMARIES = {
+    "generate": "pictures of classes",
+    "translate": "pictures become another class",
+    "upsample": "pictures in more pixels",
+    "inpaint": "what a mask covers is filled",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,7 +90,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     commands = parser.add_subparsers(dest="operation", required=True, metavar="OPERATION")
     for operation in OPERATIONS:
-        _add_operation(commands.add_parser(operation), operation)
+        _add_operation(commands.add_parser(operation, help=SUMMARIES[operation]), operation)
     table = commands.add_parser("jobs", help="what a table says: CSV, JSON Lines or Parquet")
     table.add_argument(
         "table", type=Path, metavar="TABLE", help="its columns are the fields of a job; see docs/bulk.md"

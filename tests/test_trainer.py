@@ -162,6 +162,8 @@ def test_few_pictures_start_from_a_bundled_classifier_without_cutmix(data: Train
     few, many = recipe.plan(len(data.train), epochs=1), recipe.plan(13_000)
     assert (few.cutmix_prob, few.pretrained) == (0.0, "canvas")
     assert (many.cutmix_prob, many.pretrained) == (0.5, "")
+    further = replace(RECIPES["quick"], fine_tune="canvas")
+    assert [further.plan(count).cutmix_prob for count in (300, 30_000)] == [0.0, 0.5]
     ours = AdversarialTrainer(data.train, data.labels, few, CPU).network.state_dict()
     canvas = load_classifier(bundled_classifiers()["canvas"]).network.state_dict()
     same = {name for name, tensor in canvas.items() if torch.equal(tensor, ours[name])}

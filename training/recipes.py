@@ -143,7 +143,8 @@ class Recipe:
             count: training pictures, 1 or more.
             epochs: of stage one, instead of the recipe's; 0: the classifier that is fine-tuned goes to stage two.
         """
-        small = count < SMALL_DATA and not self.fine_tune
+        few = count < SMALL_DATA
+        small = few and not self.fine_tune
         architecture = dict(self.architecture)
         if small:
             # Half the width in the last stages: a wider network overfits.
@@ -164,7 +165,7 @@ class Recipe:
             batch_size=batch_size,
             learning_rate=self.learning_rate * batch_size / REFERENCE_BATCH_SIZE,
             architecture=architecture,
-            cutmix_prob=self.small_data_cutmix_prob if small else self.cutmix_prob,
+            cutmix_prob=self.small_data_cutmix_prob if few else self.cutmix_prob,
             pretrained=self.pretrained if small else "",
             contrastive=None if self.contrastive is None else _contrastive_plan(self.contrastive, self, count, passes),
         )

@@ -95,7 +95,7 @@ def trained(name: str, recipe: Recipe, data: TrainingData) -> tuple[RobustClassi
 def main() -> None:
     """Train, measure, generate."""
     parser = new_parser(__doc__)
-    parser.add_argument("data", type=Path, help="canvas-96, zip or folder")
+    parser.add_argument("data", type=Path, help="canvas-128, zip or folder")
     parser.add_argument("--pictures", type=int, default=PICTURES, metavar="N", help="to train with, repeats counted")
     parser.add_argument("--only", choices=VARIATIONS, nargs="+", default=VARIATIONS, metavar="NAME")
     parser.add_argument("--sheet", type=Path, default=BUILD / "recipes.png", metavar="FILE")
