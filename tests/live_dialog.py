@@ -19,6 +19,7 @@ from tools.server import ComfyServer
 Pixels = NDArray[np.uint8]
 LIVE = "**/robust_synthesis/live/**"
 OPEN = "**/robust_synthesis/live/open"
+CLOSE = "**/robust_synthesis/live/*/close"
 SIDE = 256
 PHOTO = "live_test.png"
 

@@ -93,6 +93,30 @@ def test_a_selection_is_filled(live_blank: LiveCanvas) -> None:
     assert filled.sum() < (quarter + 4) * (2 * quarter + 4)
 
 
+def test_a_selection_goes_with_its_picture(live_blank: LiveCanvas, tmp_path: Path) -> None:
+    live_blank.colour("#ff0000")
+    live_blank.root.get_by_role("button", name="Select rectangle").click()
+    live_blank.press(0.75, 0.75, to=(0.9, 0.9), hold=50)
+    live_blank.page.mouse.up()
+    expect(live_blank.button("Fill selection")).to_be_visible()
+    make_photo(tmp_path / "small.png", side=128)
+    drop(live_blank.page, tmp_path / "small.png")
+    expect(live_blank.button("Fill all")).to_be_visible()
+    # The tool is remembered.
+    live_blank.page.keyboard.press("1")
+
+
+def test_the_first_stroke_is_undone_while_it_gets_its_detail(live_blank: LiveCanvas) -> None:
+    before = live_blank.pixels()
+    live_blank.choose("sea", size=200)
+    live_blank.press(0.5, 0.5)
+    live_blank.page.mouse.up()
+    live_blank.page.keyboard.press("Control+z")
+    live_blank.idle()
+    assert not changed(before, live_blank.pixels()).any()
+    assert not live_blank.button("Redo").is_disabled()
+
+
 def test_the_eyedropper_finds_features_and_a_feature_paints(live_photo: LiveCanvas) -> None:
     page, before = live_photo.page, live_photo.pixels()
     live_photo.choose("sea")

@@ -82,7 +82,8 @@ def test_a_pen_paints_as_wide_as_it_is_pressed(live_blank: LiveCanvas, pen: Call
     assert widths == [pytest.approx(60 * 0.28, abs=3), pytest.approx(60, abs=3)]
 
 
-def test_two_fingers_zoom_and_paint_nothing(live_blank: LiveCanvas) -> None:
+@pytest.mark.parametrize("third", [False, True])
+def test_two_fingers_zoom_and_paint_nothing(live_blank: LiveCanvas, third: bool) -> None:
     page, before = live_blank.page, live_blank.pixels()
     live_blank.choose("sea")
     percent = live_blank.root.locator(".percent")
@@ -98,11 +99,15 @@ def test_two_fingers_zoom_and_paint_nothing(live_blank: LiveCanvas) -> None:
     touch("touchStart", -40, 40)
     for apart in (50, 60, 70, 80):
         touch("touchMove", -apart, apart)
+    if third:
+        # The ball of the hand.
+        touch("touchStart", -80, 80, 120)
     touch("touchEnd")
     devtools.detach()
     live_blank.idle()
     assert int(percent.inner_text().rstrip(" %")) == pytest.approx(2 * fitted, rel=0.1)
     assert not changed(before, live_blank.pixels()).any()
+    assert "stroke" not in live_blank.requests
     page.keyboard.press("f")
 
 

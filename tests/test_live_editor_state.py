@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.live_dialog import LIVE, OPEN, PHOTO, SIDE, LiveCanvas, changed, make_photo
+from tests.live_dialog import CLOSE, LIVE, OPEN, PHOTO, SIDE, LiveCanvas, changed, make_photo
 from tests.prompts import made
 from tools.client import ComfyClient
 from tools.editor import load_graph, open_editor, saved_graph
@@ -42,6 +42,40 @@ def test_a_wired_picture_that_was_only_looked_at_leaves_the_node_as_it_was(live_
     live_photo.done()
     assert live_photo.painting() == ""
     assert not changed(shown, live_photo.queued()).any()
+
+
+def test_a_base_that_was_chosen_is_kept_where_another_picture_is_wired_in(live_photo: LiveCanvas) -> None:
+    live_photo.button("New").click()
+    live_photo.root.get_by_role("button", name="Seed of").first.click()
+    live_photo.shown()
+    live_photo.page.wait_for_function("() => document.querySelector('.robust-live').dataset.state === 'idle'")
+    chosen = live_photo.pixels()
+    live_photo.done()
+    name = live_photo.painting()
+    assert name
+    live_photo.open()
+    live_photo.shown()
+    expect(live_photo.root.get_by_text("Another picture is wired in.")).to_be_visible()
+    expect(live_photo.button("Replay the strokes on it")).to_have_count(0)
+    live_photo.button("Keep as it is").click()
+    live_photo.done()
+    assert live_photo.painting() == name
+    assert not changed(chosen, live_photo.queued()).any()
+
+
+def test_a_painting_that_cannot_be_saved_stays_open(live_blank: LiveCanvas) -> None:
+    live_blank.colour("#ff0000")
+    live_blank.paint(0.5, 0.5, hold=50)
+    shown = live_blank.pixels()
+    full = '{"error": "The painting could not be saved: No space left on device"}'
+    live_blank.page.route(CLOSE, lambda route: route.fulfill(status=500, content_type="application/json", body=full))
+    live_blank.button("Done").click()
+    expect(live_blank.root.get_by_text("No space left on device").first).to_be_visible()
+    live_blank.page.unroute(CLOSE)
+    live_blank.button("Try again").click()
+    expect(live_blank.root).to_have_count(0)
+    live_blank.forgive_failed_requests()
+    assert not changed(shown, live_blank.queued()).any()
 
 
 def test_a_reload_of_the_page_restores_the_painting(live_blank: LiveCanvas) -> None:

@@ -49,8 +49,25 @@ def test_pages_of_other_sites_are_refused(live: LiveClient, session: LiveSession
         assert live.send("POST", "/open", json.dumps(OPEN).encode(), headers).status == 403
         assert live.send("POST", f"/{session.id}/undo", b"{}", headers).status == 403
         assert live.send("GET", f"/{session.id}/picture", None, headers).status == 403
+    for site in ("cross-site", "same-site"):
+        assert live.send("POST", f"/{session.id}/undo", b"{}", {**JSON, "Sec-Fetch-Site": site}).status == 403
     own = {**JSON, "Origin": f"http://{live.host}"}
     assert live.send("POST", f"/{session.id}/rest", b"{}", own).status == 200
+
+
+@pytest.mark.parametrize(
+    ("origin", "host"),
+    [
+        ("https://art.example.com", "art.example.com:443"),
+        ("https://art.example.com:8443", "art.example.com"),
+        ("http://art.example.com", "comfyui:8188"),
+    ],
+)
+def test_a_reverse_proxy_may_give_the_server_another_name(
+    live: LiveClient, session: LiveSession, origin: str, host: str
+) -> None:
+    headers = {**JSON, "Origin": origin, "Host": host}
+    assert live.send("POST", f"/{session.id}/rest", b"{}", headers).status == 200
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])

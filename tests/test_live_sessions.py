@@ -210,10 +210,54 @@ def test_a_full_disk_is_told_and_painting_goes_on(canvas: Canvas, monkeypatch: p
         patched.setattr(live_sessions, "write_revision", full)
         canvas.stroke(told, COLOUR)
         canvas.sessions.saved().result()
-    assert "No space left" in session.problem
+        assert "No space left" in session.problem
+        with pytest.raises(OSError, match="No space left"):
+            canvas.work(canvas.sessions.close, told["session"])
+    assert len(canvas.sessions) == 1, "what could not be saved is still open"
     canvas.stroke(told, COLOUR | {"size": 40})
     canvas.sessions.saved().result()
     assert not session.problem
+
+
+def test_what_could_not_be_saved_is_saved_when_it_is_closed_again(
+    canvas: Canvas, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from robust_synthesis.nodes.comfy import live_sessions
+
+    def full(*_: object, **__: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    told = canvas.open()
+    with monkeypatch.context() as patched:
+        patched.setattr(live_sessions, "write_revision", full)
+        canvas.stroke(told, COLOUR)
+        with pytest.raises(OSError, match="No space left"):
+            canvas.work(canvas.sessions.close, told["session"])
+    name = canvas.work(canvas.sessions.close, told["session"])
+    assert len(canvas.sessions) == 0
+    assert canvas.open(painting=name)["strokes"] == 1
+
+
+def test_a_stroke_that_rests_can_be_undone(canvas: Canvas) -> None:
+    told = canvas.open(300)
+    session = canvas.sessions.find(told["session"])
+    assert canvas.stroke(told, CLASS).state == "resting"
+    assert session.undo_count == 1
+    canvas.work(session.undo)
+    assert session.undo_count == 0
+
+
+def test_after_another_base_no_answer_tells_of_the_one_before(canvas: Canvas) -> None:
+    from robust_synthesis.nodes.live_requests import read_base
+
+    told = canvas.open(300)
+    session = canvas.sessions.find(told["session"])
+    assert canvas.stroke(told, CLASS).state == "resting"
+    base = {"kind": "blank", "width": 112, "height": 112}
+    canvas.work(canvas.sessions.rebase, told["session"], read_base({"how": "replay", "base": base}))
+    answer = canvas.work(session.undo)
+    assert answer.box.left + answer.box.width <= 112
+    assert answer.box.top + answer.box.height <= 112
 
 
 def test_opening_and_closing_leaves_no_memory_behind(canvas: Canvas) -> None:

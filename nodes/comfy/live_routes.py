@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import logging
 import time
@@ -216,10 +217,27 @@ def _whole(session: Session, paint: Callable[[], Answer]) -> Answer:
 
 def _refuse_foreign(request: web.Request) -> None:
     """Raises: RefusedError: the request was made by a page of another site."""
-    origin = request.headers.get("Origin")
-    # A browser in the middle of a redirect, or a file, has the origin "null".
-    if origin is not None and urllib.parse.urlsplit(origin).netloc.lower() != request.headers.get("Host", "").lower():
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    # Browsers say where a page is from, but not on plain http from another machine.
+    foreign = site not in ("same-origin", "none") if site else bool(origin) and _differs(origin, request.host)
+    if foreign:
         raise RefusedError(403, "This page is not ComfyUI's own.")
+
+
+def _differs(origin: str, host: str) -> bool:
+    """Whether a page is from elsewhere than this machine's own server, by the rule of ComfyUI."""
+    # A browser in the middle of a redirect, or a file, has the origin "null".
+    page, server = urllib.parse.urlsplit(origin), urllib.parse.urlsplit(f"//{host}")
+    # A reverse proxy may give the server another name, and the standard port, or leave the port out.
+    same_port = page.port == server.port or None in (page.port, server.port)
+    return _is_loopback(server.hostname or "") and not (page.hostname == server.hostname and same_port)
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
 
 
 async def _read(request: web.Request) -> Mapping[str, Any]:
@@ -253,7 +271,7 @@ def _told(session: Session, answer: Answer) -> dict[str, Any]:
         "box": answer.box,
         "steps": answer.steps,
         "left": answer.left,
-        "undo": session.painting.undo_count,
+        "undo": session.undo_count,
         "redo": session.painting.redo_count,
         "painting": session.name,
         "message": session.problem,

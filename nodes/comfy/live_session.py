@@ -82,6 +82,17 @@ class Session:
         """Whether a stroke waits for its detail."""
         return self._stroke is not None and self._resting
 
+    @property
+    def undo_count(self) -> int:
+        """How many strokes can be taken back, one that is under way among them."""
+        return self.painting.undo_count + (self._stroke is not None)
+
+    def replace(self, painting: Painting, number: int) -> None:
+        """Go on with another painting, which is the revision of that number."""
+        self.settle()
+        # What no answer has told yet was of the other one.
+        self.painting, self.number, self._unsent = painting, number, None
+
     def begin(self, request: StrokeRequest) -> Answer:
         """Begin a stroke, and finish the one before.
 

@@ -125,9 +125,8 @@ class LiveSessions:
             with turns.turn():
                 shared.loaded.to_device(shared.memory)
                 painting = replay(picture, session.painting.strokes, shared.loaded.model, turns.let_in)
-        session.painting = painting
         # What was painted on the other base stays as it is on the disk.
-        session.number = self._next_number(session.folder)
+        session.replace(painting, self._next_number(session.folder))
         self._save(session)
         return self._told(key) | {"base_changed": False, "message": ""}
 
@@ -136,16 +135,20 @@ class LiveSessions:
 
         Raises:
             GoneError: there is no such session.
-            OSError: it could not be saved.
+            OSError: it could not be saved, and is still open.
         """
         session = self.find(key)
-        self._end(key)
+        session.settle()
         self._saver.wait()
-        name, problem = session.name, session.problem
+        if session.problem:
+            self._save(session)
+            self._saver.wait()
+        if session.problem:
+            raise OSError(session.problem)
+        name = session.name
         del session
+        self._end(key)
         self._drop_unused()
-        if problem:
-            raise OSError(problem)
         return name
 
     def feature(self, session: Session, number: int) -> bytes:

@@ -2,6 +2,7 @@
 
 import { app } from "../../../../scripts/app.js"
 import { card } from "./card.js"
+import { RefusedError } from "./connection.js"
 import { element } from "./elements.js"
 import { listenToKeys } from "./keys.js"
 import { Overlay } from "./overlay.js"
@@ -104,8 +105,8 @@ export class LiveDialog {
 
     /** Show what has become of the painting. */
     show(state = {}) {
-        const { open, undo, redo } = this.painting
-        this.top.show({ open, undo, redo, selected: Boolean(this.selection) })
+        const { open, undoable, redo } = this.painting
+        this.top.show({ open, undo: undoable, redo, selected: Boolean(this.selection) })
         this.root.dataset.state = state.state ?? this.status.state
         if (state.state) this.status.show(state.state, state.message)
         this.status.size = this.surface.width ? `${this.surface.width} × ${this.surface.height}` : ""
@@ -189,9 +190,23 @@ export class LiveDialog {
             this.closing = true
             this.pointer.held?.stroke?.end()
             this.show({ state: "opening", message: "Saving..." })
-            await this.painting.finish()
+            try {
+                await this.painting.finish()
+            } catch (error) {
+                return this.unsaved(error)
+            }
         }
         this.leave()
+    }
+
+    unsaved(error) {
+        if (!(error instanceof RefusedError)) throw error
+        this.closing = false
+        this.show({ state: "refused" })
+        this.ask(error.message, [
+            ["Try again", () => this.done()],
+            ["Close without saving", () => this.leave()],
+        ])
     }
 
     leave() {

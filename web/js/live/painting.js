@@ -97,8 +97,7 @@ export class Painting {
             throw error
         }
         this.begun()
-        const { painting: name, base_changed: baseChanged, strokes } = session.first
-        if (baseChanged && this.wired && !strokes) return this.rebase("anew", this.wired)
+        const { painting: name, base_changed: baseChanged } = session.first
         if (baseChanged && this.wired) this.offer(this.wired, "Another picture is wired in.", "Keep as it is")
         // What the node gives without a painting needs no name: the picture that is wired in.
         if (session.wanted.fork || base !== this.wired) session.changed(name)
@@ -136,7 +135,11 @@ export class Painting {
     /** The session is there, for the first time or again: what is on the screen is what the server has. */
     async opened(live) {
         const { picture } = await this.session.read("picture")
-        await this.view.surface.replace(picture)
+        const { surface } = this.view
+        const { width, height } = surface
+        await surface.replace(picture)
+        // A selection is a part of the picture.
+        if (surface.width !== width || surface.height !== height) this.view.select(null)
         settings.suit(live.width, live.height)
         Object.assign(this, { open: true, undo: live.undo, redo: live.redo, painted: live.strokes > 0, stale: null })
         this.strokes?.reset()
@@ -158,8 +161,9 @@ export class Painting {
 
     /** Ask what to do with the strokes on another picture. */
     offer(base, text, keep) {
+        const replay = ["Replay the strokes on it", () => this.begin(base, "replay")]
         const choices = [
-            ["Replay the strokes on it", () => this.begin(base, "replay")],
+            ...(this.painted ? [replay] : []),
             [keep, () => this.view.put(null)],
             ["Begin anew on it", () => this.begin(base, "anew")],
         ]
@@ -194,8 +198,14 @@ export class Painting {
         return this.strokes.begin({ ...settings.asBrush(), ...values }, shape, points)
     }
 
+    /** What was painted and not sent yet can be taken back, too. */
+    get undoable() {
+        return this.undo || this.strokes?.queue.length || 0
+    }
+
     turn(name) {
-        if (this.open && !this.panel && this[name]) this.strokes.turn(name)
+        const possible = name === "undo" ? this.undoable : this.redo
+        if (this.open && !this.panel && possible) this.strokes.turn(name)
     }
 
     async answered(live, picture, name) {
@@ -249,6 +259,8 @@ export class Painting {
 
     /** The URL of what a `feature` looks like, or a `class`; "" where it cannot be had. */
     async pictureOf(kind, number) {
+        // A picture takes as long as many steps of the brush.
+        while (this.strokes?.running) await this.strokes.running
         try {
             const { picture } = await this.session.read(`${kind}?number=${number}`)
             return picture ? URL.createObjectURL(picture) : ""
@@ -298,7 +310,7 @@ export class Painting {
 
     close() {
         this.strokes?.stop()
-        this.session?.close()
+        this.session?.close().catch(() => {})
     }
 }
 

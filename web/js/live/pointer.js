@@ -50,8 +50,9 @@ export class PointerInput {
         event.preventDefault()
         if (event.pointerType === "touch") {
             this.touches.set(event.pointerId, event)
-            // A second finger moves the picture instead.
+            // A second finger moves the picture instead, and until all are lifted none of them paints.
             if (this.touches.size === 2) return this.pinch()
+            if (this.pinching) return
         }
         if (this.held || event.button > 1) return
         this.stage.setPointerCapture(event.pointerId)

@@ -1,6 +1,6 @@
 // A painting that is open on the server. Whatever happens to the connection, it is opened again by its name.
 
-import { GoneError, LostError, postedPath, request } from "./connection.js"
+import { GoneError, LostError, postedPath, RefusedError, request } from "./connection.js"
 import { sleep } from "./elements.js"
 
 const WAIT = 250
@@ -103,11 +103,14 @@ export class Session {
         this.events.named(painting)
     }
 
-    /** Save and free it. The name of the painting, or "" if the server could not be reached in time. */
+    /**
+     * Save and free it. The name of the painting, or "" if the server could not be reached in time. RefusedError: it
+     * could not be saved, and is still open on the server.
+     */
     async close() {
-        if (this.closed) return ""
         const { id } = this
         this.gone.abort()
+        this.id = null
         if (!id) return ""
         try {
             for (;;) {
@@ -115,7 +118,11 @@ export class Session {
                 if (live.state !== "waiting") return live.painting ?? ""
                 await sleep(WAIT)
             }
-        } catch {
+        } catch (error) {
+            if (error instanceof RefusedError) {
+                this.id = id
+                throw error
+            }
             // The server keeps every finished stroke, and frees what is idle.
             return ""
         }

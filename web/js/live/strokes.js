@@ -57,7 +57,8 @@ export class Stroke {
             this.pending.splice(0, body.points.length)
             this.steps += live.steps ?? 0
             this.over = Boolean(body.end)
-            if (!this.held && this.grown()) this.ended = true
+            // Of an area beyond the picture nothing ever changes.
+            if (!this.held && (this.grown() || (this.shape === "area" && !live.box))) this.ended = true
         }
     }
 
