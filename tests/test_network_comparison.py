@@ -55,8 +55,17 @@ def test_the_file_to_fine_tune_is_smooth_and_has_larger_maps(
     kinds = {type(module) for module in network.modules()}
     assert nn.SiLU in kinds
     assert nn.ReLU6 not in kinds
+    halving = {name for name, module in network.named_modules() if getattr(module, "stride", 1) == (2, 2)}
+    assert len(halving) == 4
     for name, tensor in public().state_dict().items():
-        torch.testing.assert_close(network.state_dict()[name], tensor, rtol=1e-3, atol=1e-6)
+        own = network.state_dict()[name]
+        if name.removesuffix(".weight") not in halving:
+            torch.testing.assert_close(own, tensor, rtol=1e-3, atol=1e-6)
+            continue
+        # Seen by as much of a window, wherever it lies: there is no grid in the gradient.
+        parts = [own[:, :, row::2, column::2].sum((2, 3)) for row in (0, 1) for column in (0, 1)]
+        for part in parts:
+            torch.testing.assert_close(part, tensor.sum((2, 3)) / 4, rtol=1e-2, atol=1e-2 * float(tensor.std()))
 
 
 def test_a_teacher_tells_what_it_was_fitted_to(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from robust_synthesis.models import ClassifierCard, RobustClassifier, fast_precision, optimize_for_inference
 from robust_synthesis.models.architectures import build_network
-from robust_synthesis.models.architectures.efficientnet import TENSORFLOW_EPSILON
+from robust_synthesis.models.architectures.efficientnet import TENSORFLOW_EPSILON, mean_of_neighbours
 from robust_synthesis.models.labels import known_labels
 from robust_synthesis.models.network import ClassifierNetwork
 from robust_synthesis.training.pictures import Pictures
@@ -18,7 +18,7 @@ from ..quality.judge import MEAN, PROBE_PICTURES, STD, fit_probe
 
 ARCHITECTURE = {"name": "efficientnet_lite0"}
 SMOOTH = {"name": "smooth_efficientnet_lite0"}
-"""The same weights fit it; they have to be trained further, because its activation is another."""
+"""Made from the same weights; they have to be trained further, because its activation and windows are others."""
 SIZE = 224
 """The width and height, in pixels, of the pictures that it was trained on."""
 TEACHER_SIZE = 160
@@ -37,8 +37,10 @@ def load_public_weights(network: ClassifierNetwork) -> None:
     pairs = zip(network.state_dict().values(), public.values(), strict=True)
     with torch.no_grad():
         for own, given in pairs:
+            if given.ndim == 4 and own.shape[-1] > given.shape[-1]:
+                own.copy_(mean_of_neighbours(given))
             # The last layer of another number of classes has another shape.
-            if own.shape == given.shape:
+            elif own.shape == given.shape:
                 own.copy_(given)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):

@@ -46,13 +46,20 @@ class EfficientNet(ConvNormActivationNetwork, efficientnet.EfficientNet):  # typ
 
 
 class SmoothEfficientNetLite(EfficientNet):
-    """EfficientNet-Lite0 for synthesis: with SiLU instead of ReLU6, and a stride of 16 instead of 32."""
+    """EfficientNet-Lite0 for synthesis: SiLU instead of ReLU6, a stride of 16 instead of 32, and even windows.
+
+    Where a convolution halves the image, its windows of an even size cover every pixel equally often, so that they
+    leave no grid in the gradient (Odena et al., Deconvolution and Checkerboard Artifacts, Distill 2016).
+    """
 
     def __init__(self, num_classes: int) -> None:
         super().__init__(1.0, 1.0, num_classes)
         _replace(self, efficientnet.SqueezeExcitation, nn.Identity)
-        strided = [m for m in self.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]
-        strided[-1].stride = (1, 1)
+        *halving, last = (m for m in self.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2))
+        last.stride = (1, 1)
+        for convolution in halving:
+            convolution.weight = nn.Parameter(mean_of_neighbours(convolution.weight.detach()))
+            convolution.kernel_size = (convolution.kernel_size[0] + 1, convolution.kernel_size[1] + 1)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eps = TENSORFLOW_EPSILON
@@ -68,6 +75,11 @@ class EfficientNetLite(EfficientNet):
 
     def last_activation(self, x: Tensor) -> Tensor:
         return F.relu6(x)
+
+
+def mean_of_neighbours(kernel: Tensor) -> Tensor:
+    """The kernel `[O, I, K + 1, K + 1]` of the mean of four windows of a kernel `[O, I, K, K]`, one pixel apart."""
+    return F.avg_pool2d(F.pad(kernel, (1, 1, 1, 1)), 2, 1)
 
 
 def _replace(network: nn.Module, old: type[nn.Module], new: Callable[[], nn.Module]) -> None:
