@@ -156,7 +156,9 @@ def _inside(folder: Entry, path: str, visited: set[Path | None], found: FoundFil
 def listed(names: Sequence[str]) -> str:
     """The first few of some names, and how many more there are."""
     more = f" and {len(names) - LISTED_NAMES} more" if len(names) > LISTED_NAMES else ""
-    return ", ".join(names[:LISTED_NAMES]) + more
+    # Linux has names that are no Unicode, which can be neither written nor shown as they are.
+    shown = (name.encode("utf-8", "backslashreplace").decode() for name in names[:LISTED_NAMES])
+    return ", ".join(shown) + more
 
 
 def not_read(others: Sequence[str]) -> str:

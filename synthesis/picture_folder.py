@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -14,7 +15,16 @@ from torch import Tensor
 
 from .picture_files import Entry, ReadReport, find_files, listed, not_read
 
-PICTURE_ERRORS = (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError)
+PICTURE_ERRORS = (
+    UnidentifiedImageError,
+    OSError,
+    ValueError,
+    SyntaxError,
+    Image.DecompressionBombError,
+    # Of a damaged AVIF, and of what a decoder does not support.
+    RuntimeError,
+    struct.error,
+)
 WHITES = (1, 2**8 - 1, 2**16 - 1, 2**31 - 1, 2**32 - 1)
 """What white may be in a picture whose file does not say it."""
 OVERSHOOT = 1.1
@@ -91,6 +101,9 @@ def opaque_picture(file: IO[bytes], enough: int | None = None) -> Image.Image:
             opened.draft("RGB", (enough, enough))
         # Before Pillow 11 the mode of a 16-bit PNG was I, too.
         sixteen_bits = opened.mode.startswith("I;16") or (opened.mode == "I" and opened.format in {"PNG", "PPM"})
+        # It reads the orientation from what was remembered, and writes the rest again, which fails for odd tags.
+        opened.getexif()
+        opened.info.pop("exif", None)
         picture = ImageOps.exif_transpose(opened)
         picture.load()
     if sixteen_bits:

@@ -233,6 +233,21 @@ def test_a_stopped_run_keeps_a_classifier_and_resumes_to_the_same_end(
     assert record(paths.result).evaluation is not None
 
 
+@pytest.mark.parametrize("after", [12, 22])
+def test_a_classifier_that_was_taken_away_is_found_again_or_asked_for(
+    data: TrainingData, paths: RunPaths, after: int
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(data, paths, stop_after=after)
+    taken = paths.result.rename(paths.result.with_name("taken.safetensors"))
+    if after > TINY.plan(len(data.train)).steps:
+        with pytest.raises(RunError, match=r"is gone\. Put it back to go on"):
+            run(data, paths)
+        taken.rename(paths.result)
+    run(data, paths)
+    assert paths.result.is_file()
+
+
 def test_an_interrupted_step_is_taken_again(
     data: TrainingData,
     paths: RunPaths,

@@ -77,6 +77,8 @@ def test_the_command_resumes_after_it_was_killed(tmp_path: Path, comfyui_folder:
         (("--stage-two", "--stage-two-steps", "0"), "--stage-two-steps 0: it must be 1 or more"),
         (("--stage-two", "--epochs", "0", "--fine-tune", "canvas"), "--epochs 0: it must be 1 or more, or 0 with"),
         (("--fine-tune", "nothing"), "There is no classifier file at nothing"),
+        (("--out", "."), "'.' is no name for a classifier"),
+        (("--out", "data/x"), "would be among the pictures: write another place behind --out"),
     ],
 )
 def test_the_command_names_what_is_wrong(
@@ -87,6 +89,7 @@ def test_the_command_names_what_is_wrong(
     words: str,
 ) -> None:
     folder = make_folder(tmp_path / "data", "red")
+    monkeypatch.chdir(tmp_path)
     # In this process: a new one takes seconds to import torch.
     monkeypatch.setattr(sys, "argv", command(folder, tmp_path / "x", *options)[2:])
     interrupt = signal.getsignal(signal.SIGINT)

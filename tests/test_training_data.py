@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import struct
+import sys
 import zipfile
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from robust_synthesis.synthesis.picture_folder import opaque_picture
 from robust_synthesis.training import DataError, TrainingData, read_data
 from tests.pictures_to_train_on import COLOURS, make_folder, picture
 
@@ -386,3 +390,48 @@ def test_a_picture_whose_white_is_unknown_is_left_out_with_the_reason(folder: Pa
     Image.fromarray(depth).save(folder / "red" / "depth.tif")
     (why,) = read(folder).left_out.unreadable
     assert why.startswith("red/depth.tif (its values go from 0 to 3.5, and nothing says what is white")
+
+
+def test_validation_pictures_that_are_all_tested_too_are_held_out_instead(tmp_path: Path) -> None:
+    make_folder(tmp_path / "train", "red", "green", each=20)
+    make_folder(tmp_path / "val", "red", "green", each=5, first=50)
+    shutil.copytree(tmp_path / "val", tmp_path / "test")
+    data = read_data(tmp_path, 24)
+    assert (len(data.train), len(data.validation)) == (36, 4)
+    assert "val/green/50.png" in str(data.left_out)
+
+
+def test_a_photo_whose_exif_cannot_be_written_again_is_read_upright(folder: Path) -> None:
+    # Pillow writes the rest of the tags when it turns a photo, and the resolution is text here.
+    entries = [(0x112, 3, 1, struct.pack("<HH", 6, 0)), (0x11A, 2, 3, b"72\0\0")]
+    tags = b"".join(struct.pack("<HHI", *entry[:3]) + entry[3] for entry in entries)
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + tags + struct.pack("<I", 0)
+    photo = Image.new("RGB", (40, 24), "white")
+    photo.paste("black", (0, 0, 20, 24))
+    photo.save(folder / "red" / "phone.jpg", exif=exif)
+    with (folder / "red" / "phone.jpg").open("rb") as file:
+        upright = opaque_picture(file)
+    assert upright.size == (24, 40)
+    assert upright.getpixel((12, 5)) == (0, 0, 0)
+    assert len(read_data(folder, 24).left_out.unreadable) == 0
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are Unicode there")
+def test_names_that_are_no_unicode_are_told_and_those_of_classes_refused(folder: Path) -> None:
+    (folder / "red" / os.fsdecode(b"caf\xe9.txt")).write_text("a caption")
+    assert r"caf\udce9.txt" in str(read_data(folder, 24).left_out)
+    (folder / "red").rename(folder / os.fsdecode(b"r\xe9d"))
+    with pytest.raises(DataError, match="cannot be written"):
+        read_data(folder, 24)
+
+
+@pytest.mark.parametrize("written", ["./{}", "{}", "pictures\\{}"])
+def test_zips_of_windows_are_read(folder: Path, tmp_path: Path, written: str) -> None:
+    archive = tmp_path / "windows.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in sorted(folder.rglob("*.png")):
+            name = path.relative_to(folder).as_posix()
+            entry = zipfile.ZipInfo()
+            entry.filename = written.format(name.replace("/", "\\") if "\\" in written else name)
+            file.writestr(entry, path.read_bytes())
+    assert read_data(archive, 24).digest == read_data(folder, 24).digest

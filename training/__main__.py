@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import shlex
 import signal
 import sys
@@ -41,6 +42,9 @@ PRINT_SECONDS = 15.0
 def main() -> int:
     """Read the command line, and train."""
     arguments = _parse()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A log file of Windows cannot hold every name.
+        sys.stdout.reconfigure(errors="backslashreplace")
     # Of the processes that torchrun starts, one on each machine says what is wrong.
     speaks = distributed.local_rank() == 0
     stop = Stop()
@@ -65,9 +69,13 @@ def main() -> int:
 
 def _train(arguments: argparse.Namespace, recipe: Recipe, device: torch.device, stop: Stop) -> None:
     # The extension is appended, because a name may have a dot.
-    out: Path = arguments.out or Path(arguments.data.stem)
+    out: Path = arguments.out or Path(arguments.data.resolve().stem)
     name = out.name.removesuffix(".safetensors")
+    if not name.strip("."):
+        raise RunError(f"'{out}' is no name for a classifier: write one behind --out.")
     paths = RunPaths(out.with_name(f"{name}.safetensors"), out.with_name(f"{name}-training"))
+    if paths.folder.resolve().is_relative_to(arguments.data.resolve()):
+        raise RunError(f"{paths.result} would be among the pictures: write another place behind --out.")
     about = arguments.about_data or f"'{arguments.data.name}'"
     info = CardInfo(arguments.title or name, about, arguments.licence, _command(arguments))
     near = distributed.from_first(lambda: beginning(paths).near_copies)

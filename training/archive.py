@@ -47,8 +47,10 @@ def open_zip(source: Path) -> ZipEntry:
     root = ZipEntry(archive, source.name)
     for member in archive.infolist():
         entry = root
-        for name in filter(None, member.filename.split("/")):
+        # Windows' own tar writes `./` before each name, and older .NET writes backslashes.
+        path = member.filename.replace("\\", "/")
+        for name in (part for part in path.split("/") if part not in ("", ".")):
             entry = entry.inside.setdefault(name, ZipEntry(archive, name))
-        if not member.is_dir():
+        if not path.endswith("/"):
             entry.member = member
     return root

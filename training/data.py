@@ -104,7 +104,7 @@ def read_data(
     labels = splits["train"].labels
     _refuse_too_few(labels, kept["train"], left_out, source.name)
     train, validation = _with_validation(kept, len(labels))
-    if "validation" in kept:
+    if len(kept.get("validation", ())):
         left_out = replace(left_out, unmeasured=len(kept["validation"]) - len(validation))
     return TrainingData(labels, train, validation, kept.get("test"), left_out, keep_near_copies)
 
@@ -143,9 +143,10 @@ def read_split(source: Path, split: str, size: int) -> tuple[Pictures, tuple[str
 def _with_validation(kept: Mapping[str, Pictures], classes: int) -> tuple[Pictures, Pictures]:
     """The training and the validation pictures: of their own folder, or held out from the training pictures."""
     train = kept["train"]
-    if "validation" in kept:
-        own = kept["validation"]
-        return train, own[_drawn(own, classes, min(1.0, MAX_VALIDATION / max(len(own), 1)))]
+    own = kept.get("validation")
+    # All of them may be in the test folder, too.
+    if own is not None and len(own):
+        return train, own[_drawn(own, classes, min(1.0, MAX_VALIDATION / len(own)))]
     held_out = _drawn(train, classes, min(VALIDATION_FRACTION, MAX_VALIDATION / len(train)))
     return train[~held_out], train[held_out]
 
@@ -216,7 +217,7 @@ class _Reader:
                 picture = opaque_picture(file, 2 * self.size)
         except PictureRangeError as error:
             return f" ({error})"
-        except (*PICTURE_ERRORS, zipfile.BadZipFile, zlib.error, NotImplementedError):
+        except (*PICTURE_ERRORS, zipfile.BadZipFile, zlib.error):
             return ""
         fitted = ImageOps.fit(picture, (self.size, self.size), Image.Resampling.LANCZOS)
         return torch.from_numpy(np.asarray(fitted).copy()).permute(2, 0, 1).contiguous()

@@ -171,6 +171,10 @@ def _class_folders(parent: Entry, source: str, report: ReadReport | None) -> Cla
             "not one picture: put pictures of the same kind into the same folder."
         )
     for index, label in enumerate(labels):
+        if label.encode("utf-8", "replace").decode() != label:
+            raise DataError(
+                f"The folder {label!a} of '{source}' has characters in its name that cannot be written. Rename it."
+            )
         if not _can_be_asked_for(label, index, labels):
             raise DataError(
                 f"The folder '{label}' of '{source}' cannot be the name of a class, because a comma or a leading minus "

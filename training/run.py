@@ -73,8 +73,7 @@ def train(
         The classifier as it was saved, on the CPU; `TrainingRecord.from_dict(card.training)` has its figures.
 
     Raises:
-        RunError: another run has the paths, a name is too long, the training diverged, or the classifier cannot be
-            written.
+        RunError: another run has the paths, a name is too long, the training diverged, or a file cannot be written.
     """
     if too_long(paths.result) or too_long(paths.folder):
         raise RunError(f"'{shortened(paths.result.stem)}' is too long for the name of a file. Choose a shorter one.")
@@ -109,9 +108,7 @@ def _refuse_uneven_processes(plan: TrainingPlan, identity: dict[str, Any]) -> No
     batches = [plan.batch_size // 2 if plan.recipe.preconditioned_epsilon else plan.batch_size]
     smallest = min(batches + ([plan.contrastive.sampled] if plan.contrastive else []))
     if processes > smallest:
-        raise RunError(
-            f"A batch of {smallest} cannot be shared out to {processes} processes: start {smallest} or less."
-        )
+        raise RunError(f"{processes} processes cannot share a batch of {smallest}: start {smallest} or less.")
     if processes > 1 and plan.recipe.attack.restarts > 1:
         raise RunError("In several processes an attack of the training starts once: set its restarts to 1.")
 
@@ -243,7 +240,10 @@ class _Run:
         self.stage.trainer.restore(state.tensors, state.step)
         self.history = [EvalRecord(**entry) for entry in state.history]
         self.unmeasured = list(state.unmeasured)
-        self.best = state.best
+        self.best = state.best if distributed.from_first(self.results.paths.result.is_file) else None
+        # Stage one finds another one; in stage two it is what the others are compared with.
+        if state.stage == 2 and self.best != state.best:
+            raise RunError(f"The best classifier so far, {self.results.paths.result}, is gone. Put it back to go on.")
         self.seconds_before, self.passes_before = state.seconds, self._passes
 
     def _begin_stage_two(self) -> None:
