@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,11 @@ def _show(bar: tqdm[None], done: int, count: int) -> None:
 def _jobs(options: argparse.Namespace, device: str) -> list[Job]:
     classes = options.target_class or [""]
     if ALL in classes:
-        classes = load(options.classifier, device).model.labels
+        model = load(options.classifier, device).model
+        # Where classes share their first name, all names of a class tell it from the others.
+        shared = {name for name, count in Counter(model.labels).items() if count > 1}
+        labels = zip(model.labels, model.card.labels, strict=True)
+        classes = [whole if name in shared else name for name, whole in labels]
     common: dict[str, Any] = {
         name: getattr(options, name)
         for name in ("operation", "classifier", "preset", "seed", "count", "picture", "mask", "factor")

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from .catalog import find
+from .conversion import conversion_of
 from .files import is_file
+from .format import read_card
 
 SIDE, COLUMNS = 64, 8
 """The sheet's pictures, in the order of the classes, are so many pixels wide and high, and so many in a row."""
@@ -26,4 +28,8 @@ def find_sheet(name: str, folders: Iterable[Path]) -> Path | None:
         path = find(name, folders).path
     except LookupError:
         return None
-    return sheet_of(path) if path is not None and is_file(sheet_of(path)) else None
+    if path is None:
+        return None
+    # It is beside the file that is read.
+    sheet = sheet_of(path if read_card(path) else conversion_of(path))
+    return sheet if is_file(sheet) else None

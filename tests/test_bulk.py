@@ -11,6 +11,7 @@ import sys
 import tarfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -327,3 +328,11 @@ def test_a_ray_cluster_makes_the_same_pictures_though_a_worker_is_killed(classif
     make(jobs, tmp_path / "out", cluster=Cluster(workers=2), report=kill_one)
     assert killed
     assert hashes(tmp_path / "out") == hashes(tmp_path / "whole")
+
+
+def test_all_classes_are_made_where_some_share_their_first_name(tmp_path: Path, tiny: RobustClassifier) -> None:
+    card = replace(tiny.card, labels=("crane", "crane, machine", "sea"))
+    save_classifier(RobustClassifier(tiny.network, card, tiny.seeds), tmp_path / "cranes.safetensors")
+    words = ["--classifier", str(tmp_path / "cranes.safetensors"), "--class", "all", "--set", "steps=2"]
+    assert main(["generate", *words, "--out", str(tmp_path / "out")]) == 0
+    assert len(set(hashes(tmp_path / "out").values())) == 3

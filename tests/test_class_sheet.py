@@ -6,6 +6,7 @@ import io
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +15,20 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from torchvision.transforms.functional import to_pil_image
 
-from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
-from robust_synthesis.models.thumbnails import COLUMNS, SIDE, sheet_of
+from robust_synthesis.models import (
+    RobustClassifier,
+    bundled_classifiers,
+    load_classifier,
+    open_classifier,
+    save_classifier,
+)
+from robust_synthesis.models.conversion import conversion_of
+from robust_synthesis.models.thumbnails import COLUMNS, SIDE, find_sheet, sheet_of
 from robust_synthesis.synthesis import Mix, class_sheet, generate
 from robust_synthesis.synthesis.class_sheet import RANDOM_SEED
 from robust_synthesis.training.pictures import Pictures
 from robust_synthesis.training.seeds import fit_all_seeds
+from tests.checkpoint_layouts import random_network
 from tests.live_client import LiveClient
 from tests.prompts import listed_classes
 from tools.server import ComfyServer
@@ -89,3 +98,18 @@ def test_every_bundled_classifier_has_its_sheet(name: str, server: ComfyServer) 
 def test_other_names_have_no_sheet(name: str, server: ComfyServer) -> None:
     with pytest.raises(urllib.error.HTTPError, match="404"):
         urllib.request.urlopen(f"{server.url}/robust_synthesis/thumbnails?classifier={name}")
+
+
+def test_a_sheet_is_that_of_the_file_that_is_read(tmp_path: Path, tiny: RobustClassifier) -> None:
+    for name in ("best.pt", "best.pth"):
+        torch.save({"state_dict": random_network("resnet18", 3).state_dict()}, tmp_path / name)
+    own = tmp_path / "own.safetensors"
+    save_classifier(tiny, own)
+    for path in (own, conversion_of(tmp_path / "best.pt")):
+        sheet_of(path).write_bytes(b"")
+    assert find_sheet(own.name, [tmp_path]) == sheet_of(own)
+    assert find_sheet("best.pt", [tmp_path]) == tmp_path / "best.classes.jpg"
+    # The converted file of the other has a name of its own.
+    open_classifier(tmp_path / "best.pt")
+    assert find_sheet("best.pt", [tmp_path]) == tmp_path / "best.classes.jpg"
+    assert find_sheet("best.pth", [tmp_path]) is None

@@ -219,7 +219,7 @@ def _refuse_foreign(request: web.Request) -> None:
     """Raises: RefusedError: the request was made by a page of another site."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     # Browsers say where a page is from, but not on plain http from another machine.
-    foreign = site not in ("same-origin", "none") if site else bool(origin) and _differs(origin, request.host)
+    foreign = site not in ("same-origin", "none") if site else origin is not None and _differs(origin, request.host)
     if foreign:
         raise RefusedError(403, "This page is not ComfyUI's own.")
 
