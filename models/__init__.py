@@ -4,6 +4,7 @@ from .catalog import bundled_classifiers as bundled_classifiers
 from .classifier import ClassifierCard as ClassifierCard
 from .classifier import ClassSeeds as ClassSeeds
 from .classifier import RobustClassifier as RobustClassifier
+from .combining import combine as combine
 from .conversion import Opened as Opened
 from .conversion import open_classifier as open_classifier
 from .format import load_classifier as load_classifier

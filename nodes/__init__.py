@@ -7,6 +7,7 @@ from comfy_api.latest import ComfyExtension, io
 from .class_mask import RobustClassMask as RobustClassMask
 from .class_seed import RobustClassSeed as RobustClassSeed
 from .classify import RobustClassify as RobustClassify
+from .combine_classifiers import RobustCombineClassifiers as RobustCombineClassifiers
 from .comfy import folders as _folders
 from .comfy import server as _server
 from .features import RobustFeatures as RobustFeatures

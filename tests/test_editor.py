@@ -32,6 +32,7 @@ NODES = {
     "RobustTextClasses": "Classes from Text",
     "RobustFitSeeds": "Fit Class Seeds",
     "RobustSaveClassifier": "Save Robust Classifier",
+    "RobustCombineClassifiers": "Combine Classifiers",
     "RobustTrainClassifier": "Train Robust Classifier",
 }
 LENGTHS = {"steps", "step_size", "epsilon", "norm", "final_step", "jitter"}

@@ -28,6 +28,7 @@ ASSETS = sorted((ROOT / "workflows" / "assets").glob("*.png"))
 MAKERS = ("RobustTranslate", "RobustInpaint", "RobustActivationPaint", "RobustUpsample")
 SAVED = {
     "class-mask": [(384, 512)],
+    "combine": [(96, 96)] * 4,
     "everything": [(384, 384), (384, 512)],
     "features": [(506, 818)],
     "generate": [(96, 96)] * 4,

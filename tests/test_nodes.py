@@ -50,6 +50,7 @@ INPUTS = {
     "RobustClassMask": ["classifier", "image", "target_class", "threshold", "softness"],
     "RobustFitSeeds": ["classifier", "target_class", "image", "folder"],
     "RobustSaveClassifier": ["classifier", "filename"],
+    "RobustCombineClassifiers": ["classifier", "second_classifier", "weight"],
     "RobustTextClasses": ["classifier", "texts", "clip", "template"],
     "RobustTrainClassifier": ["folder", "recipe", "epochs", "name", "epsilon"],
 }
@@ -123,7 +124,7 @@ def test_the_pack_registers_its_folder_and_reads_a_users_file(pack: ModuleType) 
 
     choices = pack.RobustLoadClassifier.GET_NODE_INFO_V1()["input"]["required"]["classifier"][1]["options"]
 
-    assert choices[:5] == ["canvas", "painters", "seasons", "mine/sunny.safetensors", "resnet50_l2_eps3"]
+    assert choices[:6] == ["canvas", "canvas-bold", "painters", "seasons", "mine/sunny.safetensors", "resnet50_l2_eps3"]
     loaded = pack.RobustLoadClassifier.execute("mine/sunny.safetensors").result[0]
     assert loaded.model.labels == ("summer", "winter")
     with pytest.raises(LookupError, match=r"no classifier named 'canvass'\. Did you mean canvas"):

@@ -15,6 +15,7 @@ from robust_synthesis.synthesis import TranslateSettings, class_seeds, parse_cla
 from robust_synthesis.synthesis.tasks.classify import class_cross_entropy
 from tests.checkpoint_layouts import ONE_OF_EACH_FAMILY, random_network
 
+TOGETHER = {"name": "ensemble", "members": [{"name": "mobilenet_v2"}, {"name": "cifar_resnet18"}]}
 NORMS_LEFT = {"densenet121", "cifar_wide_resnet", "resnest50d"}
 """With norms before convolutions, or behind a stem of several."""
 
@@ -26,7 +27,9 @@ def generated(classifier: RobustClassifier, target: str) -> Tensor:
     return translate(classifier, start, mix, preset(TranslateSettings, "generate").settings, [1, 2])
 
 
-@pytest.mark.parametrize("architecture", [*ONE_OF_EACH_FAMILY, {"name": "smooth_efficientnet_lite0"}], ids=str)
+@pytest.mark.parametrize(
+    "architecture", [*ONE_OF_EACH_FAMILY, {"name": "smooth_efficientnet_lite0"}, TOGETHER], ids=str
+)
 def test_every_family_of_networks_computes_the_same(architecture: str | Mapping[str, Any]) -> None:
     network = random_network(architecture, 5)
     described = {"name": architecture} if isinstance(architecture, str) else architecture

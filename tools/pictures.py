@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image, to_tensor
 
-from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
+from robust_synthesis.models import RobustClassifier, bundled_classifiers, combine, load_classifier
 from robust_synthesis.models.thumbnails import sheet_of
 from robust_synthesis.synthesis import (
     TranslateSettings,
@@ -37,6 +37,8 @@ SHOWN = {
     "forest": 108, "starfish": 107, "tiger": 104, "coral": 102, "daisy": 106, "street": 109,
 }  # fmt: skip
 """The generated pictures that are shown, with their random seeds."""
+COMBINED = {"tiger": 14, "rose": 13, "starfish": 12, "lion": 11}
+"""What two classifiers paint apart and together, with the random seeds."""
 ICON = "church"
 HORSE = (60, 0, 444, 384)
 """The middle of the photo of a horse."""
@@ -155,8 +157,22 @@ def styles_picture(photo: str) -> None:
     save([tiles[:4], tiles[4:]], HELP / "styles.jpg")
 
 
+def combined_picture() -> None:
+    """The same seeds by two classifiers, and by both of them together."""
+    canvas, bold = classifier("canvas"), classifier("canvas-bold")
+    usual = preset(TranslateSettings, "generate").settings
+    rows: list[list[Tile]] = []
+    for name, owner in {"canvas": canvas, "both": combine(canvas, bold), "canvas-bold": bold}.items():
+        rows.append([])
+        for classes, number in COMBINED.items():
+            mix, start = parse_class_expression(classes, owner.labels), seed("canvas", classes, [number])
+            rows[-1].append((name, image(translate(owner, start, mix, usual, [number]))))
+    save(rows, HELP / "combine-classifiers.jpg")
+
+
 def main() -> None:
     """Make them all."""
+    combined_picture()
     for name, path in bundled_classifiers().items():
         class_sheet(classifier(name)).save(sheet_of(path), quality=85)
     made = {name: image(generated("canvas", name, number)) for name, number in SHOWN.items()}

@@ -18,6 +18,7 @@ from ...models import RobustClassifier, native_bfloat16, open_classifier, optimi
 from ...models.architectures._clip import ClipTower
 from ...models.catalog import CatalogFile, Choice, choices, find, user_classifiers
 from ...models.clip import text_tensors
+from ...models.combining import combine
 from ...models.conversion import independent, side_files
 from ...models.download import download
 from ...models.files import is_file
@@ -33,6 +34,15 @@ STATUS_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
+class Combination:
+    """Two classifiers that are one; see `models.combining.combine`."""
+
+    first: LoadedClassifier
+    second: LoadedClassifier
+    weight: float
+
+
+@dataclass(frozen=True)
 class LoadedClassifier:
     """The value of a ROBUST_CLASSIFIER socket."""
 
@@ -44,6 +54,8 @@ class LoadedClassifier:
     """The file it was loaded from, whose weights have their full precision."""
     own_classes: bool = True
     """Whether its classes are those of its file."""
+    combined: Combination | None = None
+    """What it was made of, of which `source` is only the first one's file."""
 
     @property
     def model(self) -> RobustClassifier:
@@ -142,12 +154,46 @@ def load_file(
         opened = open_classifier(path, about, given)
         if sentences := [*notes, *opened.notes]:
             show_status("\n".join(sentences))
-        model, device = opened.classifier, mm.get_torch_device()
-        optimize_for_inference(model, _precision(device, sum(parameter.numel() for parameter in model.parameters())))
-        patcher = comfy.model_patcher.CoreModelPatcher(
-            model, load_device=device, offload_device=mm.unet_offload_device()
-        )
-    return LoadedClassifier(model, patcher, opened.source)
+        model = opened.classifier
+        return LoadedClassifier(model, _managed(model), opened.source)
+
+
+def combine_loaded(first: LoadedClassifier, second: LoadedClassifier, weight: float) -> LoadedClassifier:
+    """Two classifiers as one; see `models.combining.combine`.
+
+    Raises:
+        CombineError: they cannot be combined.
+        ValueError: one has no classes.
+    """
+    combination = Combination(first, second, weight)
+    with torch.inference_mode(False):
+        model = _combined(combination)
+        return LoadedClassifier(model, _managed(model), first.source, combined=combination)
+
+
+def _managed(model: RobustClassifier) -> ModelPatcher:
+    """Optimise a classifier for inference, and let ComfyUI manage its memory."""
+    device = mm.get_torch_device()
+    optimize_for_inference(model, _precision(device, sum(parameter.numel() for parameter in model.parameters())))
+    return comfy.model_patcher.CoreModelPatcher(model, load_device=device, offload_device=mm.unet_offload_device())
+
+
+def _combined(combination: Combination) -> RobustClassifier:
+    first, second = (_in_full_precision(loaded) for loaded in (combination.first, combination.second))
+    return combine(first, second, combination.weight)
+
+
+def _in_full_precision(loaded: LoadedClassifier) -> RobustClassifier:
+    """The classifier from its file: its weights in memory may be rounded to the precision of the device."""
+    opened = loaded.model
+    if loaded.combined:
+        network = _combined(loaded.combined).network
+    else:
+        network = open_classifier(loaded.source).classifier.network
+    if isinstance(network, ClipTower):
+        # Its last layer is in memory alone.
+        network = network.with_classes(opened.network.get_classifier().weight.float().cpu())
+    return RobustClassifier(network, opened.card, opened.seeds)
 
 
 def _precision(device: torch.device, parameters: int) -> torch.dtype:
@@ -173,15 +219,11 @@ def save(loaded: LoadedClassifier, name: str) -> Path:
         ValueError: the name is empty, or leads out of the folder.
     """
     path = next(path for path in numbered(classifier_file(name)) if not path.exists())
-    opened = loaded.opened
-    # The weights in memory may be rounded to the precision of the device, but for those of the last layer.
     with torch.inference_mode(False):
-        network, text = open_classifier(loaded.source).classifier.network, None
-        if isinstance(network, ClipTower):
-            network = network.with_classes(opened.network.get_classifier().weight.float().cpu())
-            text = text_tensors(loaded.source)
-        save_classifier(RobustClassifier(network, independent(opened.card), opened.seeds), path, text)
-    if loaded.own_classes and is_file(sheet_of(loaded.source)):
+        whole = _in_full_precision(loaded)
+        text = text_tensors(loaded.source) if isinstance(whole.network, ClipTower) else None
+        save_classifier(RobustClassifier(whole.network, independent(whole.card), whole.seeds), path, text)
+    if loaded.own_classes and not loaded.combined and is_file(sheet_of(loaded.source)):
         shutil.copyfile(sheet_of(loaded.source), sheet_of(path))
     return path
 

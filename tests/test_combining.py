@@ -1,0 +1,118 @@
+"""Two classifiers of the same classes as one, in the library and in a real ComfyUI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from robust_synthesis.models import (
+    ClassifierCard,
+    RobustClassifier,
+    bundled_classifiers,
+    combine,
+    load_classifier,
+    save_classifier,
+)
+from robust_synthesis.models.combining import CombineError
+from tests.checkpoint_layouts import random_network
+
+LABELS = ("sea", "mountain, hill", "street")
+CONVNEXT = {"name": "convnext", "widths": [16, 24, 32, 40], "depths": [1, 1, 2, 1]}
+
+
+def classifier(
+    architecture: str | Mapping[str, Any], labels: tuple[str, ...] = LABELS, **changes: Any
+) -> RobustClassifier:
+    described = {"name": architecture} if isinstance(architecture, str) else architecture
+    network = random_network(described, len(labels))
+    card = ClassifierCard(described["name"], described, labels, 32, (0.5, 0.4, 0.3), (0.2, 0.3, 0.25))
+    return RobustClassifier(network, replace(card, **changes))
+
+
+def pictures(height: int, width: int) -> Tensor:
+    return torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(0))
+
+
+@given(height=st.integers(33, 90), width=st.integers(33, 90), weight=st.floats(0, 1))
+def test_logits_are_the_weighted_mean(height: int, width: int, weight: float) -> None:
+    first = classifier("cifar_resnet18")
+    second = classifier("mobilenet_v2", mean=(0.1, 0.2, 0.3), std=(1.0, 0.5, 0.7))
+    both = combine(first, second, weight)
+    images = pictures(height, width)
+    wanted = (1 - weight) * first(images) + weight * second(images)
+    torch.testing.assert_close(both(images), wanted, rtol=1e-3, atol=1e-3)
+    assert both.feature_count == first.feature_count + second.feature_count
+    features = torch.cat([first.features(images), second.features(images)], 1)
+    torch.testing.assert_close(both.features(images), features, rtol=1e-3, atol=1e-3)
+
+
+def test_classes_match_by_name_and_the_first_has_the_names_and_seeds(canvas: RobustClassifier) -> None:
+    order = list(range(len(canvas.labels)))[::-1]
+    network = load_classifier(bundled_classifiers()["canvas"]).network
+    with torch.no_grad():
+        last = network.get_classifier()
+        last.weight.copy_(last.weight[order].clone())
+        last.bias.copy_(last.bias[order].clone())
+    turned = RobustClassifier(network, replace(canvas.card, labels=tuple(reversed(canvas.card.labels))))
+    both = combine(canvas, turned)
+    assert both.labels == canvas.labels
+    assert both.seeds is canvas.seeds
+    images = pictures(96, 96)
+    torch.testing.assert_close(both(images), canvas(images), rtol=1e-3, atol=1e-3)
+
+
+def test_what_was_combined_is_a_classifier_in_one_file(tmp_path: Path) -> None:
+    first, second = classifier("cifar_resnet18"), classifier("mobilenet_v2", licence="MIT")
+    both = combine(first, second, 0.3)
+    save_classifier(both, tmp_path / "both.safetensors")
+    again = load_classifier(tmp_path / "both.safetensors")
+    images = pictures(40, 50)
+    torch.testing.assert_close(again(images), both(images), rtol=1e-2, atol=1e-2)
+    assert again.card.licence == "MIT"
+    before = second(images)
+    with torch.no_grad():
+        for parameter in both.network.parameters():
+            parameter.zero_()
+    assert torch.equal(second(images), before), "what was combined shares tensors"
+
+
+@pytest.mark.parametrize(
+    ("second", "weight", "words"),
+    [
+        (lambda: classifier("mobilenet_v2", ("sea", "hill", "street")), 0.5, "know different classes"),
+        (lambda: classifier("mobilenet_v2", input_size=64), 0.5, "sees 32 x 32 pixels and 'mobilenet_v2' 64 x 64"),
+        (lambda: classifier("densenet121"), 1.5, "The weight is 1.5"),
+        (lambda: classifier(CONVNEXT), 0.5, "'convnext' cannot be combined"),
+        (lambda: combine(classifier("mobilenet_v2"), classifier("cifar_resnet18")), 0.5, "is a combination itself"),
+    ],
+)
+def test_what_cannot_be_combined_is_said(second: Callable[[], RobustClassifier], weight: float, words: str) -> None:
+    with pytest.raises(CombineError, match=words):
+        combine(classifier("cifar_resnet18"), second(), weight)
+
+
+def test_the_node_combines_and_what_is_saved_is_the_same(pack: ModuleType) -> None:
+    canvas, bold = (pack.RobustLoadClassifier.execute(name).result[0] for name in ("canvas", "canvas-bold"))
+    both = pack.RobustCombineClassifiers.execute(canvas, bold, 0.5).result[0]
+    image = torch.rand(1, 96, 96, 3, generator=torch.Generator().manual_seed(0))
+    preset = {"preset": "generate"}
+
+    def made(value: Any) -> Tensor:
+        result: Tensor = pack.RobustTranslate.execute(value, image, "lion", preset=preset).result[0]
+        return result
+
+    assert (made(both) - made(canvas)).abs().mean() > 0.01
+    pack.RobustSaveClassifier.execute(both, "both")
+    saved = pack.RobustLoadClassifier.execute("both.safetensors").result[0]
+    torch.testing.assert_close(made(saved), made(both), rtol=0, atol=0.02)
+    assert saved.model.labels == canvas.model.labels
+    assert torch.equal(saved.model.seeds.mean, canvas.model.seeds.mean)
