@@ -148,7 +148,7 @@ class Choice:
 
 def bundled_classifiers() -> dict[str, Path]:
     """Find the classifiers that ship with the pack, by name (`canvas`, `canvas-bold`, `painters`, `seasons`)."""
-    return {path.stem: path for path in sorted(BUNDLED.glob(f"*{EXTENSION}"))}
+    return {path.stem: path for path in sorted(BUNDLED.glob(f"*{EXTENSION}"), key=lambda path: path.stem)}
 
 
 def user_classifiers(folders: Iterable[Path]) -> dict[str, Path]:

@@ -78,7 +78,7 @@ def test_bundled_classifiers_are_what_their_cards_say(name: str) -> None:
     # Where the card has stage one's figures, stage two cost 3 points at most.
     of_stage_one = re.search(r"Robust accuracy.*\(stage one: [\d.]+%, ([\d.]+)%", card)
     before = float(of_stage_one[1]) / 100 if of_stage_one else robust
-    assert 0.5 < before < robust + 0.03
+    assert 0.4 < before < robust + 0.03
     assert robust < training["clean_accuracy"] < 1
 
 

@@ -107,7 +107,8 @@ def test_two_fingers_zoom_and_paint_nothing(live_blank: LiveCanvas, third: bool)
     live_blank.idle()
     assert int(percent.inner_text().rstrip(" %")) == pytest.approx(2 * fitted, rel=0.1)
     assert not changed(before, live_blank.pixels()).any()
-    assert "stroke" not in live_blank.requests
+    # The first finger alone may have begun one, which the second took back.
+    assert live_blank.requests.count("stroke") == live_blank.requests.count("cancel")
     page.keyboard.press("f")
 
 

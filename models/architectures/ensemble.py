@@ -76,4 +76,4 @@ def _build(classes: int, hyperparameters: Mapping[str, Any]) -> Ensemble:
     return Ensemble(members, classes)
 
 
-ARCHITECTURES = (Architecture("ensemble", _build, configurable=True, infer=lambda _: None),)
+ARCHITECTURES = (Architecture("ensemble", _build, configurable=True),)

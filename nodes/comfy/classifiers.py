@@ -165,6 +165,8 @@ def combine_loaded(first: LoadedClassifier, second: LoadedClassifier, weight: fl
         CombineError: they cannot be combined.
         ValueError: one has no classes.
     """
+    for loaded in (first, second):
+        loaded.model  # noqa: B018 (it checks that there are classes)
     combination = Combination(first, second, weight)
     with torch.inference_mode(False):
         model = _combined(combination)
@@ -185,7 +187,7 @@ def _combined(combination: Combination) -> RobustClassifier:
 
 def _in_full_precision(loaded: LoadedClassifier) -> RobustClassifier:
     """The classifier from its file: its weights in memory may be rounded to the precision of the device."""
-    opened = loaded.model
+    opened = loaded.opened
     if loaded.combined:
         network = _combined(loaded.combined).network
     else:
