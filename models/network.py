@@ -61,8 +61,18 @@ def whole_strides(images: Tensor, stride: int) -> Tensor:
     return images if size == (height, width) else F.interpolate(images, size, mode="bicubic", align_corners=False)
 
 
-class PooledActivationNetwork(ClassifierNetwork):
-    """A network that ends in an activation, global average pooling, and a linear layer."""
+class PooledNetwork(ClassifierNetwork):
+    """A network that ends in global average pooling and a linear layer."""
+
+    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
+        classifier = self.get_classifier()
+        pooled = features.mean((2, 3), dtype=classifier.weight.dtype)
+        logits: Tensor = pooled if pre_logits else classifier(pooled)
+        return logits
+
+
+class PooledActivationNetwork(PooledNetwork):
+    """A pooled network whose features end in an activation."""
 
     @abstractmethod
     def forward_preactivation(self, x: Tensor) -> Tensor:
@@ -77,9 +87,3 @@ class PooledActivationNetwork(ClassifierNetwork):
         after = self.last_activation(before)
         # The difference is exactly zero, and its gradient is the identity.
         return after.detach() + (before - before.detach()) if fake_relu else after
-
-    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        classifier = self.get_classifier()
-        pooled = features.mean((2, 3), dtype=classifier.weight.dtype)
-        logits: Tensor = pooled if pre_logits else classifier(pooled)
-        return logits

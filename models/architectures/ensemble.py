@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..network import ClassifierNetwork, PooledActivationNetwork
+from ..network import PooledActivationNetwork, PooledNetwork
 from ._entry import Architecture, ArchitectureError
 
 MOST_MEMBERS = 8
 
 
-class Ensemble(ClassifierNetwork):
+class Ensemble(PooledNetwork):
     """Networks beside each other; their features are joined, and one last layer reads all of them."""
 
     scale: Tensor
@@ -44,11 +44,6 @@ class Ensemble(ClassifierNetwork):
         maps = [member.forward_features(own, fake_relu) for member, own in zip(self.members, inputs, strict=True)]  # type: ignore[operator]
         size = (max(each.shape[2] for each in maps), max(each.shape[3] for each in maps))
         return torch.cat([_enlarged(each, size) for each in maps], 1)
-
-    def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
-        pooled = features.mean((2, 3), dtype=self.fc.weight.dtype)
-        logits: Tensor = pooled if pre_logits else self.fc(pooled)
-        return logits
 
 
 def _enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
