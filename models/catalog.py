@@ -147,7 +147,7 @@ class Choice:
 
 
 def bundled_classifiers() -> dict[str, Path]:
-    """Find the classifiers that ship with the pack, by name (`canvas`, `canvas-bold`, `painters`, `seasons`)."""
+    """Find the classifiers that ship with the pack, by name (`canvas`, `painters` and others)."""
     return {path.stem: path for path in sorted(BUNDLED.glob(f"*{EXTENSION}"), key=lambda path: path.stem)}
 
 

@@ -4,13 +4,15 @@ The metadata entry `robust_classifier` is JSON: format, title, architecture, lab
 licence, and for class seeds their grain and classes (all classes where none are named). The tensors are the network's
 state dict without `num_batches_tracked`, `seeds.mean` and `seeds.factors` where there are class seeds, and a CLIP's
 text tower under `text.`, which is not read with the classifier (see `clip.text_tensors`).
+
+A file that combines two others has no tensors. Its header has `members`, their file names, and they lie beside it.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,13 @@ from torch import Tensor
 from .architectures import ArchitectureError, build_network, find_architecture
 from .classifier import PIXEL_LIMIT, ClassifierCard, ClassSeeds, RobustClassifier
 from .clip import TEXT
+from .combining import CombineError, combine
 from .files import is_file
 from .state_dict import CheckpointError, assign_weights, checked_float32, shape_mismatches, shapes_of, weights
 
 FORMAT = 1
 ENTRY = "robust_classifier"
+MEMBERS = "members"
 SEEDS_MEAN = "seeds.mean"
 SEEDS_FACTORS = "seeds.factors"
 TENSORS_PER_OPEN = 16
@@ -40,14 +44,14 @@ def load_classifier(path: Path) -> RobustClassifier:
     Raises:
         FileNotFoundError: there is no such file.
         CheckpointError: the file is truncated, is no safetensors file, does not describe a classifier, or its
-            tensors do not fit the description.
+            tensors do not fit the description; or it combines two others, and one is missing or is no such file.
     """
     if not path.is_file():
         raise FileNotFoundError(f"There is no classifier file at {path}.")
     header, tensors = _read_safetensors(path)
     try:
-        return _assemble(header, tensors)
-    except (ArchitectureError, _DescriptionError) as error:
+        return _combined(header, path) if MEMBERS in header else _assemble(header, tensors)
+    except (ArchitectureError, CombineError, _DescriptionError) as error:
         raise CheckpointError(f"{path.name} is not a classifier this pack can load: {error}.") from error
 
 
@@ -61,6 +65,21 @@ def read_card(path: Path) -> ClassifierCard | None:
         return _card(header) if isinstance(header, dict) else None
     except (SafetensorError, ValueError, RecursionError):
         return None
+
+
+def save_combination(card: ClassifierCard, members: Sequence[Path], path: Path) -> None:
+    """Write a file that combines two others beside it and has no weights of its own.
+
+    Args:
+        card: its description.
+        members: the two files; the first one's class names and class seeds are taken (see `combining.combine`).
+        path: of the file, in the same folder.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    header = _header(card) | {MEMBERS: [member.name for member in members]}
+    write_whole(path, {}, {ENTRY: json.dumps(header)})
 
 
 def save_classifier(classifier: RobustClassifier, path: Path, text: Mapping[str, Tensor] | None = None) -> None:
@@ -77,18 +96,7 @@ def save_classifier(classifier: RobustClassifier, path: Path, text: Mapping[str,
         ValueError: a weight is not finite.
         OSError: the file cannot be written.
     """
-    card = classifier.card
-    header: dict[str, Any] = {
-        "format": FORMAT,
-        "title": card.title,
-        "architecture": dict(card.architecture),
-        "labels": list(card.labels),
-        "input_size": card.input_size,
-        "mean": list(card.mean),
-        "std": list(card.std),
-        "training": dict(card.training),
-        "licence": card.licence,
-    }
+    header = _header(classifier.card)
     tensors = weights(classifier.network)
     if classifier.seeds is not None:
         seeds = classifier.seeds
@@ -126,6 +134,20 @@ def write_whole(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str
         # safetensors makes its files readable by their owner only.
         whole.chmod(mode)
         whole.replace(path)
+
+
+def _header(card: ClassifierCard) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "title": card.title,
+        "architecture": dict(card.architecture),
+        "labels": list(card.labels),
+        "input_size": card.input_size,
+        "mean": list(card.mean),
+        "std": list(card.std),
+        "training": dict(card.training),
+        "licence": card.licence,
+    }
 
 
 def _compact(tensor: Tensor) -> Tensor:
@@ -183,11 +205,25 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]
     return header, tensors
 
 
+def _combined(header: Mapping[str, Any], path: Path) -> RobustClassifier:
+    _check_format(header)
+    names = header[MEMBERS]
+    if not isinstance(names, list) or len(names) != 2 or not all(isinstance(name, str) for name in names):
+        raise _DescriptionError(f"its {MEMBERS} are {names!r}, not the names of two files")
+    # Only the last part of a name is used: no description leads out of the folder.
+    files = [path.parent / Path(name).name for name in names]
+    if missing := [file.name for file in files if not is_file(file)]:
+        raise _DescriptionError(f"it combines two files; put {' and '.join(missing)} beside it")
+    # A member that combines others itself has no tensors, and is refused.
+    first, second = (_assemble(*_read_safetensors(file)) for file in files)
+    whole, card = combine(first, second), _card(header)
+    if card.labels != whole.card.labels:
+        raise _DescriptionError(f"its class names are not those of {files[0].name}")
+    return RobustClassifier(whole.network, card, whole.seeds)
+
+
 def _assemble(header: Mapping[str, Any], tensors: dict[str, Tensor]) -> RobustClassifier:
-    if header.get("format") != FORMAT:
-        raise _DescriptionError(
-            f"its format is {header.get('format')!r}, and this version of the pack reads format {FORMAT}"
-        )
+    _check_format(header)
     card = _card(header)
     seeds = _seeds(header, tensors, len(card.labels))
     # The meta device allocates nothing, so even a description of a huge network is safe to build.
@@ -202,6 +238,13 @@ def _assemble(header: Mapping[str, Any], tensors: dict[str, Tensor]) -> RobustCl
         raise _DescriptionError(f"it holds tensors its architecture does not have: {_some(unknown)}")
     assign_weights(network, tensors)
     return RobustClassifier(network, card, seeds)
+
+
+def _check_format(header: Mapping[str, Any]) -> None:
+    if header.get("format") != FORMAT:
+        raise _DescriptionError(
+            f"its format is {header.get('format')!r}, and this version of the pack reads format {FORMAT}"
+        )
 
 
 def _card(header: Mapping[str, Any]) -> ClassifierCard:

@@ -34,12 +34,13 @@ class RobustLoadClassifier(io.ComfyNode):
                     "classifier",
                     options=list(classifier_choices()),
                     tooltip="canvas: 39 scenes, flowers, animals and things. canvas-bold: the same, animals and "
-                    "flowers with firmer shapes, a little slower. painters: photo and seven styles. seasons: summer "
-                    "and winter. Then your own checkpoints (.safetensors, .ckpt, .pt, .pth and others) "
-                    "in ComfyUI/models/robust_classifiers (press R to see new ones). Then ImageNet classifiers with "
-                    "1000 classes on the Hugging Face Hub and some on their authors' servers, of which the one you "
-                    "choose is downloaded when you press Run; start with resnet50_l2_eps3 (205 MB). Robust CLIPs, as "
-                    "fare2_vit_l14, have no classes: Classes from Text gives them yours.",
+                    "flowers with firmer shapes, a little slower. canvas-ensemble: both at once, the best pictures, "
+                    "twice as slow. painters: photo and seven styles. seasons: summer and winter. Then your own "
+                    "checkpoints (.safetensors, .ckpt, .pt, .pth and others) in ComfyUI/models/robust_classifiers "
+                    "(press R to see new ones). Then ImageNet classifiers with 1000 classes on the Hugging Face Hub "
+                    "and some on their authors' servers, of which the one you choose is downloaded when you press Run; "
+                    "start with resnet50_l2_eps3 (205 MB). Robust CLIPs, as fare2_vit_l14, have no classes: Classes "
+                    "from Text gives them yours.",
                 ),
                 io.Int.Input(
                     "input_size",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from robust_synthesis.models import (
+    CheckpointError,
     ClassifierCard,
     RobustClassifier,
     bundled_classifiers,
@@ -23,6 +27,7 @@ from robust_synthesis.models import (
     save_classifier,
 )
 from robust_synthesis.models.combining import CombineError
+from robust_synthesis.models.format import read_card, save_combination
 from tests.checkpoint_layouts import random_network
 
 LABELS = ("sea", "mountain, hill", "street")
@@ -100,6 +105,55 @@ def test_what_cannot_be_combined_is_said(second: Callable[[], RobustClassifier],
         combine(classifier("cifar_resnet18"), second(), weight)
 
 
+@pytest.fixture
+def of_two(tmp_path: Path) -> Path:
+    first, second = classifier("cifar_resnet18"), classifier("mobilenet_v2")
+    files = [tmp_path / "first.safetensors", tmp_path / "second.safetensors"]
+    for owner, file in zip((first, second), files, strict=True):
+        save_classifier(owner, file)
+    path = tmp_path / "both.safetensors"
+    save_combination(replace(combine(first, second).card, title="Both"), files, path)
+    return path
+
+
+def test_a_file_of_two_members_is_what_they_are_together(of_two: Path) -> None:
+    both = load_classifier(of_two)
+    first, second = (load_classifier(of_two.with_name(f"{name}.safetensors")) for name in ("first", "second"))
+    images = pictures(40, 50)
+    assert torch.equal(both(images), combine(first, second)(images))
+    assert both.card == read_card(of_two)
+    assert both.card.title == "Both"
+    assert of_two.stat().st_size < 4000
+    save_classifier(both, of_two.with_name("whole.safetensors"))
+    for member in ("first", "second"):
+        of_two.with_name(f"{member}.safetensors").unlink()
+    whole = load_classifier(of_two.with_name("whole.safetensors"))
+    torch.testing.assert_close(whole(images), both(images), rtol=1e-2, atol=1e-2)
+
+
+def test_a_member_that_is_missing_or_another_is_named(of_two: Path) -> None:
+    with safe_open(of_two, framework="pt") as file:
+        header = json.loads(file.metadata()["robust_classifier"])
+    second = of_two.with_name("second.safetensors")
+
+    def refusal(**changes: Any) -> str:
+        save_file({}, of_two, metadata={"robust_classifier": json.dumps(header | changes)})
+        with pytest.raises(CheckpointError) as raised:
+            load_classifier(of_two)
+        return str(raised.value)
+
+    assert "are ['first.safetensors'], not the names of two files" in refusal(members=["first.safetensors"])
+    assert "its format is 2" in refusal(format=2)
+    # A member is looked for in the file's own folder, whatever its name says.
+    assert "put passwd beside it" in refusal(members=["first.safetensors", "/etc/passwd"])
+    assert "its tensors do not fit its architecture" in refusal(members=["first.safetensors", of_two.name])
+    assert "class names are not those of first.safetensors" in refusal(labels=["a", "b", "c"])
+    save_classifier(classifier("mobilenet_v2", ("sea", "hill", "street")), second)
+    assert "know different classes" in refusal()
+    second.unlink()
+    assert "put second.safetensors beside it" in refusal()
+
+
 def test_the_node_combines_and_what_is_saved_is_the_same(pack: ModuleType) -> None:
     canvas, bold = (pack.RobustLoadClassifier.execute(name).result[0] for name in ("canvas", "canvas-bold"))
     both = pack.RobustCombineClassifiers.execute(canvas, bold, 0.5).result[0]
@@ -111,6 +165,8 @@ def test_the_node_combines_and_what_is_saved_is_the_same(pack: ModuleType) -> No
         return result
 
     assert (made(both) - made(canvas)).abs().mean() > 0.01
+    shipped = pack.RobustLoadClassifier.execute("canvas-ensemble").result[0]
+    torch.testing.assert_close(made(shipped), made(both), rtol=0, atol=0.02)
     pack.RobustSaveClassifier.execute(both, "both")
     saved = pack.RobustLoadClassifier.execute("both.safetensors").result[0]
     torch.testing.assert_close(made(saved), made(both), rtol=0, atol=0.02)

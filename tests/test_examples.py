@@ -28,10 +28,10 @@ ASSETS = sorted((ROOT / "workflows" / "assets").glob("*.png"))
 MAKERS = ("RobustTranslate", "RobustInpaint", "RobustActivationPaint", "RobustUpsample")
 SAVED = {
     "class-mask": [(384, 512)],
-    "combine": [(96, 96)] * 4,
+    "combine": [(192, 192)] * 4,
     "everything": [(384, 384), (384, 512)],
     "features": [(506, 818)],
-    "generate": [(96, 96)] * 4,
+    "generate": [(192, 192)] * 4,
     "horse-to-zebra": [(384, 512)],
     "imagenet": [(224, 224)] * 4,
     "inpaint": [(384, 512)],

@@ -89,7 +89,7 @@ def test_a_classifier_of_the_hub_is_downloaded_converted_and_generates(
     hub: HubServer, hub_comfyui: ComfyServer, client: ComfyClient, models: Path
 ) -> None:
     options = client.object_info()["RobustLoadClassifier"]["input"]["required"]["classifier"][1]["options"]
-    assert options[:5] == ["canvas", "canvas-bold", "painters", "seasons", HASHED]
+    assert options[:6] == ["canvas", "canvas-bold", "canvas-ensemble", "painters", "seasons", HASHED]
     assert notes(hub_comfyui)[LARGE] == "on the Hub, 205 MB, not here yet"
     names = class_list(hub_comfyui, LARGE)["classes"]
     assert len(names) == 1000

@@ -124,7 +124,8 @@ def test_the_pack_registers_its_folder_and_reads_a_users_file(pack: ModuleType) 
 
     choices = pack.RobustLoadClassifier.GET_NODE_INFO_V1()["input"]["required"]["classifier"][1]["options"]
 
-    assert choices[:6] == ["canvas", "canvas-bold", "painters", "seasons", "mine/sunny.safetensors", "resnet50_l2_eps3"]
+    bundled = ["canvas", "canvas-bold", "canvas-ensemble", "painters", "seasons"]
+    assert choices[:7] == [*bundled, "mine/sunny.safetensors", "resnet50_l2_eps3"]
     loaded = pack.RobustLoadClassifier.execute("mine/sunny.safetensors").result[0]
     assert loaded.model.labels == ("summer", "winter")
     with pytest.raises(LookupError, match=r"no classifier named 'canvass'\. Did you mean canvas"):

@@ -128,7 +128,7 @@ def test_a_saved_classifier_is_its_source_with_the_new_seeds(pack: ModuleType, c
     assert sorted(path.name for path in folder.iterdir()) == ["my churches.classes.jpg", "my churches.safetensors"]
     assert "my churches.safetensors" in str(made.ui.as_dict())
     options = pack.RobustLoadClassifier.GET_NODE_INFO_V1()["input"]["required"]["classifier"][1]["options"]
-    assert options[:5] == ["canvas", "canvas-bold", "painters", "seasons", "my churches.safetensors"]
+    assert options[:6] == ["canvas", "canvas-bold", "canvas-ensemble", "painters", "seasons", "my churches.safetensors"]
     again = pack.RobustLoadClassifier.execute("my churches.safetensors").result[0]
     assert again.model.labels == classifier.model.labels
     seeds, before = again.model.seeds, fitted.model.seeds

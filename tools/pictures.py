@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image, to_tensor
 
-from robust_synthesis.models import RobustClassifier, bundled_classifiers, combine, load_classifier
+from robust_synthesis.models import RobustClassifier, bundled_classifiers, load_classifier
 from robust_synthesis.models.thumbnails import sheet_of
 from robust_synthesis.synthesis import (
     TranslateSettings,
@@ -33,12 +33,15 @@ HELP = ROOT / "web" / "docs" / "images"
 TILE, GAP = 224, 8
 
 SHOWN = {
-    "church": 101, "mountain": 104, "tulip": 100, "panda": 105, "sea": 105, "rose": 106,
-    "forest": 108, "starfish": 107, "tiger": 104, "coral": 102, "daisy": 106, "street": 109,
+    "church": 101, "mountain": 104, "tulip": 104, "panda": 105, "butterfly": 101, "rose": 105,
+    "glacier": 101, "starfish": 105, "tiger": 104, "coral": 104, "daisy": 106, "street": 105,
 }  # fmt: skip
 """The generated pictures that are shown, with their random seeds."""
+SIDE = 192
+"""Their height and width, in pixels."""
 COMBINED = {"tiger": 14, "rose": 13, "starfish": 12, "lion": 11}
 """What two classifiers paint apart and together, with the random seeds."""
+ENSEMBLE = "canvas-ensemble"
 ICON = "church"
 HORSE = (60, 0, 444, 384)
 """The middle of the photo of a horse."""
@@ -82,7 +85,8 @@ def seed(name: str, classes: str, seeds: Sequence[int], height: int = 0, width: 
 
 def generated(name: str, classes: str, random_seed: int) -> Tensor:
     """A picture that the preset generate makes."""
-    return generate(classifier(name), parse_class_expression(classes, classifier(name).labels), [random_seed])
+    mix = parse_class_expression(classes, classifier(name).labels)
+    return generate(classifier(name), mix, [random_seed], size=(SIDE, SIDE))
 
 
 def translated(name: str, images: Tensor, classes: str, settings: TranslateSettings, random_seed: int = 0) -> Tensor:
@@ -159,14 +163,13 @@ def styles_picture(photo: str) -> None:
 
 def combined_picture() -> None:
     """The same seeds by two classifiers, and by both of them together."""
-    canvas, bold = classifier("canvas"), classifier("canvas-bold")
     usual = preset(TranslateSettings, "generate").settings
     rows: list[list[Tile]] = []
-    for name, owner in {"canvas": canvas, "both": combine(canvas, bold), "canvas-bold": bold}.items():
+    for name, caption in {"canvas": "canvas", ENSEMBLE: "both", "canvas-bold": "canvas-bold"}.items():
         rows.append([])
         for classes, number in COMBINED.items():
-            mix, start = parse_class_expression(classes, owner.labels), seed("canvas", classes, [number])
-            rows[-1].append((name, image(translate(owner, start, mix, usual, [number]))))
+            made = translated(name, seed("canvas", classes, [number]), classes, usual, number)
+            rows[-1].append((caption, image(made)))
     save(rows, HELP / "combine-classifiers.jpg")
 
 
@@ -175,22 +178,22 @@ def main() -> None:
     combined_picture()
     for name, path in bundled_classifiers().items():
         class_sheet(classifier(name)).save(sheet_of(path), quality=85)
-    made = {name: image(generated("canvas", name, number)) for name, number in SHOWN.items()}
+    made = {name: image(generated(ENSEMBLE, name, number)) for name, number in SHOWN.items()}
     winter = pair("a photo", "to winter", "seasons", "summer", "winter", "translate")
     art = pair("a photo", "to fauvism", "painters", "photo", "fauvism", "style")
-    church = pair("a drawing", "to a church", "canvas", "church-sketch", "church", "sketch")
-    ball = pair("a drawing", "to a golf ball", "canvas", "golf-ball-sketch", "golf ball", "sketch")
+    church = pair("a drawing", "to a church", ENSEMBLE, "church-sketch", "church", "sketch")
+    ball = pair("a drawing", "to a golf ball", ENSEMBLE, "golf-ball-sketch", "golf ball", "sketch")
     stripes = zebra()
     tiles = list(made.items())
     save([tiles[:6], tiles[6:12], stripes + art + church], ROOT / "web" / "results.jpg")
     # Four tiles a row at most: the editor's help panel is narrow.
     seeds: list[Tile] = []
     for name in ("mountain", "church"):
-        seeds += [("class seed", image(seed("canvas", name, [SHOWN[name]]))), (name, made[name])]
+        seeds += [("class seed", image(seed(ENSEMBLE, name, [SHOWN[name]], SIDE, SIDE))), (name, made[name])]
     save([seeds], HELP / "class-seed.jpg")
     save([stripes + art, winter + church, seeds], HELP / "translate.jpg")
     styles_picture("photo")
-    scenes = [(f"canvas: {name}", picture) for name, picture in tiles[:4]]
+    scenes = [(f"{ENSEMBLE}: {name}", picture) for name, picture in tiles[:4]]
     others = [("seasons: before", "seasons: winter", "painters: before", "painters: fauvism"), winter + art]
     save([scenes, [(name, picture) for name, (_, picture) in zip(*others, strict=True)]], HELP / "load-classifier.jpg")
     classify_picture()

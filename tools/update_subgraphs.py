@@ -57,7 +57,7 @@ BLUEPRINTS = {
         "mix some (sea:0.7, mountain:0.3). No prompt, no diffusion model, no download.",
         aliases=("robust generate", "text to image", "class to image"),
         nodes={
-            "RobustLoadClassifier": {"classifier": "canvas"},
+            "RobustLoadClassifier": {"classifier": "canvas-ensemble"},
             _SEED: {"target_class": "tulip", "width": 192, "height": 192, "batch_size": 1, "seed": 102},
             _TRANSLATE: {"target_class": "tulip", "preset": "generate", **_FIXED},
         },

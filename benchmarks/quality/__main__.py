@@ -55,14 +55,15 @@ def main() -> None:
     if {*arguments.only} - {"styles", "seasons"}:
         # A Frechet distance needs all the test pictures, however few are generated.
         judge, canvas, test = ready("canvas")
+        ensemble = load_classifier(bundled_classifiers()["canvas-ensemble"])
         few = first_of_each(test, count)[:: arguments.every]
         if "generation" in arguments.only:
             beside = first_of_each(test, arguments.real) if arguments.real else test
-            generation(judge, canvas, beside, count, arguments.every)
+            generation(judge, canvas, ensemble, beside, count, arguments.every)
         if "starts" in arguments.only:
             starts(judge, canvas, test, count)
         if "large" in arguments.only:
-            large(judge, canvas, test)
+            large(judge, canvas, ensemble, test)
         if "inpainting" in arguments.only:
             inpainting(judge, canvas, few, arguments.slow)
         if "upsampling" in arguments.only:

@@ -47,8 +47,13 @@ def figures(
     return judge.agreement(features, classes), *distances, grid(images), spectrum_slope(images)
 
 
-def generation(judge: Judge, classifier: RobustClassifier, test: Pictures, count: int, every: int) -> None:
-    """Compare `generate` with the paper's settings, on `count` pictures of each class, or every so many of them."""
+def generation(
+    judge: Judge, classifier: RobustClassifier, ensemble: RobustClassifier, test: Pictures, count: int, every: int
+) -> None:
+    """Compare `generate` with the paper's settings, on `count` pictures of each class, or every so many of them.
+
+    `ensemble` has the classes and the seeds of `classifier`, and begins with the same pictures.
+    """
     real = judge.features(as_float(test))
     side, numbers = classifier.input_size, _random_seeds(count)
     kinds = {
@@ -64,6 +69,9 @@ def generation(judge: Judge, classifier: RobustClassifier, test: Pictures, count
         table.row(f"{whose} class seeds", 0, *figures(judge, start, targets, real))
         images = translated(classifier, start, targets, settings)
         table.row(f"{whose} `generate`", settings.ascent.steps, *figures(judge, images, targets, real))
+    seeds, classes, _ = kinds["our"]
+    images, targets = translated(ensemble, seeds[::every], classes[::every], PRESET), classes[::every]
+    table.row("... by `canvas-ensemble`", PRESET.ascent.steps, *figures(judge, images, targets, real))
 
 
 def starts(judge: Judge, classifier: RobustClassifier, test: Pictures, count: int) -> None:

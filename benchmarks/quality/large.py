@@ -21,8 +21,11 @@ CROPS = 5
 """Of each large picture."""
 
 
-def large(judge: Judge, classifier: RobustClassifier, test: Pictures) -> None:
-    """Compare crops of large pictures, with detail of the classifier's own and merely enlarged, one picture a class."""
+def large(judge: Judge, classifier: RobustClassifier, ensemble: RobustClassifier, test: Pictures) -> None:
+    """Compare crops of large pictures, with detail of the classifier's own and merely enlarged, one picture a class.
+
+    `ensemble` has the classes and the seeds of `classifier`, and begins with the same pictures.
+    """
     if classifier.seeds is None:
         raise SystemExit("The classifier has no class seeds.")
     side = classifier.input_size
@@ -32,9 +35,13 @@ def large(judge: Judge, classifier: RobustClassifier, test: Pictures) -> None:
     table.row("the test pictures themselves", agreed, None, None, grid(pictures), spectrum_slope(pictures))
     seeds, classes = seeds_of_each_class(classifier.seeds, SIDE, [FIRST_SEED])
     targets = classes.repeat_interleave(CROPS)
-    for steps in (0, PRESET.detail.steps):
-        images = translated(classifier, seeds, classes, PRESET.with_values(detail_steps=steps))
-        table.row(f"detail_steps {steps}", *figures(judge, _crops(images, side), targets, real))
+    for name, painter, settings in (
+        ("enlarged", classifier, PRESET.with_values(detail_steps=0)),
+        ("`generate`", classifier, PRESET),
+        ("... by `canvas-ensemble`", ensemble, PRESET),
+    ):
+        images = translated(painter, seeds, classes, settings)
+        table.row(name, *figures(judge, _crops(images, side), targets, real))
 
 
 def _crops(images: Tensor, side: int) -> Tensor:
