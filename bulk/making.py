@@ -21,6 +21,7 @@ from ..models import (
     open_classifier,
     optimize_for_inference,
 )
+from ..models.format import files_of
 from ..synthesis import (
     FACTORS,
     InpaintSettings,
@@ -71,7 +72,10 @@ def load(name: str, device: str) -> Loaded:
     if not opened.classifier.card.labels:
         raise JobError(f"'{name}' is the image tower of a CLIP and has no classes.")
     model = optimize_for_inference(opened.classifier, fast_precision(torch.device(device))).to(device)
-    return Loaded(model, hashlib.sha256(opened.source.read_bytes()).hexdigest())
+    digest = hashlib.sha256()
+    for file in files_of(opened.source):
+        digest.update(file.read_bytes())
+    return Loaded(model, digest.hexdigest())
 
 
 class Recipe(NamedTuple):

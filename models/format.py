@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,17 +58,23 @@ def load_classifier(path: Path) -> RobustClassifier:
 
 def read_card(path: Path) -> ClassifierCard | None:
     """Read the description in a file of this format without its tensors; None for any other file."""
-    if not is_file(path) or not _is_safetensors(path):
-        return None
+    header = _read_header(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            header = json.loads((file.metadata() or {}).get(ENTRY, "null"))
-        return _card(header) if isinstance(header, dict) else None
-    except (SafetensorError, ValueError, RecursionError):
+        return _card(header) if header else None
+    except ValueError:
         return None
 
 
-def save_combination(card: ClassifierCard, members: Sequence[Path], path: Path) -> None:
+def files_of(path: Path) -> list[Path]:
+    """All files that `load_classifier` reads for a file: itself, and those that it combines."""
+    header = _read_header(path)
+    try:
+        return [path, *_members(header, path)] if header and MEMBERS in header else [path]
+    except _DescriptionError:
+        return [path]
+
+
+def save_combination(card: ClassifierCard, members: tuple[Path, Path], path: Path) -> None:
     """Write a file that combines two others beside it and has no weights of its own.
 
     Args:
@@ -76,8 +83,11 @@ def save_combination(card: ClassifierCard, members: Sequence[Path], path: Path) 
         path: of the file, in the same folder.
 
     Raises:
+        ValueError: it is in another folder.
         OSError: the file cannot be written.
     """
+    if any(member.parent != path.parent for member in members):
+        raise ValueError(f"{path} is not in the folder of what it combines.")
     header = _header(card) | {MEMBERS: [member.name for member in members]}
     write_whole(path, {}, {ENTRY: json.dumps(header)})
 
@@ -159,6 +169,17 @@ class _DescriptionError(ValueError):
     """The header or a tensor does not follow the format."""
 
 
+def _read_header(path: Path) -> dict[str, Any] | None:
+    if not is_file(path) or not _is_safetensors(path):
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get(ENTRY, "null"))
+    except (SafetensorError, ValueError, RecursionError):
+        return None
+    return header if isinstance(header, dict) else None
+
+
 def _is_safetensors(path: Path) -> bool:
     # A file begins with the length of its header in 8 bytes, the first of which may equal a pickle's, then a brace.
     with path.open("rb") as file:
@@ -207,19 +228,42 @@ def _read_safetensors(path: Path) -> tuple[Mapping[str, Any], dict[str, Tensor]]
 
 def _combined(header: Mapping[str, Any], path: Path) -> RobustClassifier:
     _check_format(header)
+    card = _card(header)
+    files = _members(header, path)
+    if missing := [file.name for file in files if not is_file(file)]:
+        raise _DescriptionError(f"it combines two files; put {' and '.join(missing)} beside it")
+    first, second = (_member(file) for file in files)
+    whole = combine(first, second)
+    made_of = replace(whole.card, title=card.title, training=card.training, licence=card.licence)
+    if _header(made_of) != _header(card):
+        names = " and ".join(file.name for file in files)
+        raise _DescriptionError(f"{names} beside it are not those it was made of: combine them again")
+    return RobustClassifier(whole.network, card, whole.seeds)
+
+
+def _members(header: Mapping[str, Any], path: Path) -> tuple[Path, Path]:
     names = header[MEMBERS]
     if not isinstance(names, list) or len(names) != 2 or not all(isinstance(name, str) for name in names):
         raise _DescriptionError(f"its {MEMBERS} are {names!r}, not the names of two files")
+    first, second = (_beside(path, name) for name in names)
+    return first, second
+
+
+def _beside(path: Path, name: str) -> Path:
     # Only the last part of a name is used: no description leads out of the folder.
-    files = [path.parent / Path(name).name for name in names]
-    if missing := [file.name for file in files if not is_file(file)]:
-        raise _DescriptionError(f"it combines two files; put {' and '.join(missing)} beside it")
-    # A member that combines others itself has no tensors, and is refused.
-    first, second = (_assemble(*_read_safetensors(file)) for file in files)
-    whole, card = combine(first, second), _card(header)
-    if card.labels != whole.card.labels:
-        raise _DescriptionError(f"its class names are not those of {files[0].name}")
-    return RobustClassifier(whole.network, card, whole.seeds)
+    beside = path.parent / Path(name).name
+    # A link to a file has its members beside that file.
+    return beside if is_file(beside) else path.resolve().parent / Path(name).name
+
+
+def _member(file: Path) -> RobustClassifier:
+    header, tensors = _read_safetensors(file)
+    if MEMBERS in header:
+        raise _DescriptionError(f"{file.name} combines two files itself")
+    try:
+        return _assemble(header, tensors)
+    except (ArchitectureError, _DescriptionError) as error:
+        raise _DescriptionError(f"in {file.name}, {error}") from error
 
 
 def _assemble(header: Mapping[str, Any], tensors: dict[str, Tensor]) -> RobustClassifier:

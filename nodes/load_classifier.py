@@ -17,7 +17,7 @@ class RobustLoadClassifier(io.ComfyNode):
             display_name="Load Robust Classifier",
             category=CATEGORY,
             description="Loads an adversarially trained classifier, which guides the other nodes of this pack by its "
-            "gradients. Four small ones ship with the pack and need no download; your own files and public ones "
+            "gradients. Small ones ship with the pack and need no download; your own files and public ones "
             "from the Hugging Face Hub and from their authors are listed below them.",
             search_aliases=[
                 "robust model",
@@ -34,13 +34,13 @@ class RobustLoadClassifier(io.ComfyNode):
                     "classifier",
                     options=list(classifier_choices()),
                     tooltip="canvas: 39 scenes, flowers, animals and things. canvas-bold: the same, animals and "
-                    "flowers with firmer shapes, a little slower. canvas-ensemble: both at once, the best pictures, "
-                    "twice as slow. painters: photo and seven styles. seasons: summer and winter. Then your own "
-                    "checkpoints (.safetensors, .ckpt, .pt, .pth and others) in ComfyUI/models/robust_classifiers "
-                    "(press R to see new ones). Then ImageNet classifiers with 1000 classes on the Hugging Face Hub "
-                    "and some on their authors' servers, of which the one you choose is downloaded when you press Run; "
-                    "start with resnet50_l2_eps3 (205 MB). Robust CLIPs, as fare2_vit_l14, have no classes: Classes "
-                    "from Text gives them yours.",
+                    "flowers with firmer shapes, a little slower. canvas-ensemble: both at once, to the eye the best "
+                    "of the three, twice as slow. painters: photo and seven styles. seasons: summer and winter. Then "
+                    "your own checkpoints (.safetensors, .ckpt, .pt, .pth and others) in "
+                    "ComfyUI/models/robust_classifiers (press R to see new ones). Then ImageNet classifiers with 1000 "
+                    "classes on the Hugging Face Hub and some on their authors' servers, of which the one you choose "
+                    "is downloaded when you press Run; start with resnet50_l2_eps3 (205 MB). Robust CLIPs, as "
+                    "fare2_vit_l14, have no classes: Classes from Text gives them yours.",
                 ),
                 io.Int.Input(
                     "input_size",

@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from robust_synthesis.bulk.making import load
 from robust_synthesis.models import (
     CheckpointError,
     ClassifierCard,
@@ -27,7 +28,9 @@ from robust_synthesis.models import (
     save_classifier,
 )
 from robust_synthesis.models.combining import CombineError
-from robust_synthesis.models.format import read_card, save_combination
+from robust_synthesis.models.format import files_of, read_card, save_combination
+from robust_synthesis.training.fine_tuning import fine_tuning
+from robust_synthesis.training.recipes import RECIPES
 from tests.checkpoint_layouts import random_network
 
 LABELS = ("sea", "mountain, hill", "street")
@@ -108,7 +111,7 @@ def test_what_cannot_be_combined_is_said(second: Callable[[], RobustClassifier],
 @pytest.fixture
 def of_two(tmp_path: Path) -> Path:
     first, second = classifier("cifar_resnet18"), classifier("mobilenet_v2")
-    files = [tmp_path / "first.safetensors", tmp_path / "second.safetensors"]
+    files = (tmp_path / "first.safetensors", tmp_path / "second.safetensors")
     for owner, file in zip((first, second), files, strict=True):
         save_classifier(owner, file)
     path = tmp_path / "both.safetensors"
@@ -124,6 +127,11 @@ def test_a_file_of_two_members_is_what_they_are_together(of_two: Path) -> None:
     assert both.card == read_card(of_two)
     assert both.card.title == "Both"
     assert of_two.stat().st_size < 4000
+    assert [file.name for file in files_of(of_two)] == ["both.safetensors", "first.safetensors", "second.safetensors"]
+    link = of_two.parent / "links" / "both.safetensors"
+    link.parent.mkdir()
+    link.symlink_to(of_two)
+    assert torch.equal(load_classifier(link)(images), both(images))
     save_classifier(both, of_two.with_name("whole.safetensors"))
     for member in ("first", "second"):
         of_two.with_name(f"{member}.safetensors").unlink()
@@ -142,16 +150,53 @@ def test_a_member_that_is_missing_or_another_is_named(of_two: Path) -> None:
             load_classifier(of_two)
         return str(raised.value)
 
+    def with_second(owner: RobustClassifier) -> str:
+        save_classifier(owner, second)
+        return refusal()
+
     assert "are ['first.safetensors'], not the names of two files" in refusal(members=["first.safetensors"])
     assert "its format is 2" in refusal(format=2)
     # A member is looked for in the file's own folder, whatever its name says.
     assert "put passwd beside it" in refusal(members=["first.safetensors", "/etc/passwd"])
-    assert "its tensors do not fit its architecture" in refusal(members=["first.safetensors", of_two.name])
-    assert "class names are not those of first.safetensors" in refusal(labels=["a", "b", "c"])
-    save_classifier(classifier("mobilenet_v2", ("sea", "hill", "street")), second)
-    assert "know different classes" in refusal()
+    assert f"{of_two.name} combines two files itself" in refusal(members=["first.safetensors", of_two.name])
+    others = "first.safetensors and second.safetensors beside it are not those it was made of"
+    assert others in refusal(labels=["a", "b", "c"])
+    assert "know different classes" in with_second(classifier("mobilenet_v2", ("sea", "hill", "street")))
+    assert others in with_second(classifier("cifar_resnet18"))
+    save_classifier(classifier("cifar_resnet18", mean=(0.1, 0.2, 0.3)), of_two.with_name("first.safetensors"))
+    assert others in with_second(classifier("mobilenet_v2"))
+    second.write_bytes(second.read_bytes().replace(b'\\"format\\": 1', b'\\"format\\": 2'))
+    assert "in second.safetensors, its format is 2" in refusal()
     second.unlink()
     assert "put second.safetensors beside it" in refusal()
+
+
+def test_what_is_combined_is_not_fine_tuned_as_one(of_two: Path) -> None:
+    with pytest.raises(ValueError, match=r"combines two classifiers\. Fine-tune one of them"):
+        fine_tuning(RECIPES["quick"], str(of_two))
+
+
+def test_a_combination_stays_with_its_members(of_two: Path) -> None:
+    card = load_classifier(of_two).card
+    with pytest.raises(ValueError, match="is not in the folder of what it combines"):
+        save_combination(card, (of_two, of_two), of_two.parent / "other" / "both.safetensors")
+
+
+def test_a_changed_member_is_noticed(of_two: Path, pack: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "get_folder_paths", lambda _: [str(of_two.parent)])
+
+    def marks() -> tuple[object, str]:
+        load.cache_clear()
+        return pack.RobustLoadClassifier.fingerprint_inputs(of_two.name), load(str(of_two), "cpu").sha256
+
+    before = marks()
+    assert marks() == before
+    save_classifier(classifier("mobilenet_v2", title="another"), of_two.with_name("second.safetensors"))
+    version, digest = marks()
+    assert version != before[0]
+    assert digest != before[1]
 
 
 def test_the_node_combines_and_what_is_saved_is_the_same(pack: ModuleType) -> None:

@@ -287,11 +287,12 @@ def refining_raises_the_score(example: Example) -> None:
 
 
 def frames_make_a_film(example: Example) -> None:
-    translate = example.one("RobustTranslate")
-    node = example.prompt[translate]
+    translate, seed = example.one("RobustTranslate"), example.one("RobustClassSeed")
+    node, start = example.prompt[translate], example.prompt[seed]
     film = {"images": [translate, 1], "filename_prefix": "film", "fps": 6.0, "lossless": False, "quality": 80}
     run = example.again(
         **{translate: {**node, "inputs": {**node["inputs"], "animate": 5}}},
+        **{seed: {**start, "inputs": {**start["inputs"], "width": 96, "height": 96}}},
         film={"class_type": "SaveAnimatedWEBP", "inputs": {**film, "method": "default"}},
     )
     (made,) = run.result.files("film")

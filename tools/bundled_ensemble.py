@@ -21,10 +21,9 @@ FIGURES = {
 
 def main() -> None:
     """Write the file."""
-    files = [bundled_classifiers()[name] for name in MEMBERS]
-    first, second = (load_classifier(file) for file in files)
-    card = replace(combine(first, second).card, title=TITLE, training=FIGURES)
-    save_combination(card, files, files[0].with_stem(NAME))
+    first, second = (bundled_classifiers()[name] for name in MEMBERS)
+    card = combine(load_classifier(first), load_classifier(second)).card
+    save_combination(replace(card, title=TITLE, training=FIGURES), (first, second), first.with_stem(NAME))
 
 
 if __name__ == "__main__":

@@ -22,11 +22,13 @@ def fine_tuning(recipe: Recipe, classifier: str) -> Recipe:
     Raises:
         FileNotFoundError: there is no such classifier.
         CheckpointError: the file is none.
-        ValueError: it is a CLIP.
+        ValueError: it is a CLIP, or combines two classifiers.
     """
     card = _load(classifier).card
     if not card.labels:
         raise ValueError(f"'{classifier}' is a CLIP, which has no classes. Fine-tune a classifier that has some.")
+    if card.architecture["name"] == "ensemble":
+        raise ValueError(f"'{classifier}' combines two classifiers. Fine-tune one of them, and combine them again.")
     return replace(recipe, fine_tune=classifier, architecture=dict(card.architecture))
 
 

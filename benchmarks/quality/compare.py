@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torchvision.transforms.functional import resize
 from torchvision.utils import save_image
 
 from robust_synthesis.models import (
@@ -49,24 +50,31 @@ class Painter:
     settings: TranslateSettings
     draw: Draw
     """What it starts from."""
+    side: int = 0
+    """Height and width of its pictures, in pixels; 0: as the classifier sees them."""
 
     def paint(self, label: str, random_seeds: Sequence[int]) -> Tensor:
-        """Pictures `[N, 3, S, S]` of a class, one for each random seed."""
+        """Pictures `[N, 3, S, S]` of a class, one for each random seed, reduced to the size that it sees."""
         classifier, mix = self.classifier, Mix.single(self.classifier.labels.index(label))
         if classifier.seeds is None:
             raise SystemExit(f"{self.name} has no class seeds.")
-        side = classifier.input_size
+        side = self.side or classifier.input_size
         seeds = self.draw(classifier.seeds, mix, side, side, random_seeds)
-        return translate(classifier, seeds, mix, self.settings, random_seeds)
+        made = translate(classifier, seeds, mix, self.settings, random_seeds)
+        reduced: Tensor = resize(made, [classifier.input_size, classifier.input_size], antialias=True)
+        return reduced.clamp(0, 1)
 
 
-def painters(networks: Sequence[str], values: Sequence[str], starts: Sequence[str] = ("",)) -> list[Painter]:
+def painters(
+    networks: Sequence[str], values: Sequence[str], starts: Sequence[str] = ("",), side: int = 0
+) -> list[Painter]:
     """Every network with every choice of settings and of what it starts from.
 
     Args:
         networks: bundled names, or files.
         values: changes to the preset `generate`, as JSON objects; an empty text for none.
         starts: of `STARTS`.
+        side: height and width of the pictures, in pixels; 0: as each network sees them.
     """
     bundled, usual = bundled_classifiers(), preset(TranslateSettings, "generate").settings
     classifiers = {name: load_classifier(bundled.get(name, Path(name))) for name in networks}
@@ -74,7 +82,7 @@ def painters(networks: Sequence[str], values: Sequence[str], starts: Sequence[st
     # Files of one name in several folders are told apart by their folders.
     names = stems if len(set(stems.values())) == len(stems) else {name: name for name in networks}
     return [
-        Painter(" ".join(filter(None, (names[name], changes, start))), fast, settings, STARTS[start])
+        Painter(" ".join(filter(None, (names[name], changes, start))), fast, settings, STARTS[start], side)
         for name, classifier in classifiers.items()
         for fast in [optimize_for_inference(classifier)]
         for changes in values
@@ -147,11 +155,13 @@ def main() -> None:
     parser.add_argument("classifiers", nargs="+", help="bundled names, or files")
     parser.add_argument("--pictures", type=int, default=20, metavar="N", help="of each class (default: 20)")
     parser.add_argument("--values", nargs="+", default=[""], metavar="JSON", help="changes to `generate`, each tried")
+    parser.add_argument("--size", type=int, default=0, metavar="N", help="make them N pixels wide, and reduce them")
     parser.add_argument("--blurry", action="store_true", help="also from class seeds without detail, as in the paper")
     parser.add_argument("--each-class", action="store_true", help="also what the judge agrees with, class by class")
     parser.add_argument("--sheet", type=Path, default=BUILD / "compare.png", metavar="FILE")
     arguments = read(parser, {"pictures": 1})
-    chosen = painters(arguments.classifiers, arguments.values, [*STARTS] if arguments.blurry else [""])
+    starts = [*STARTS] if arguments.blurry else [""]
+    chosen = painters(arguments.classifiers, arguments.values, starts, arguments.size)
     if len({painter.classifier.input_size for painter in chosen}) > 1:
         parser.error("the classifiers have different input sizes")
     comparison = Comparison(arguments.data, chosen, arguments.pictures)

@@ -22,6 +22,7 @@ from ...models.combining import combine
 from ...models.conversion import independent, side_files
 from ...models.download import download
 from ...models.files import is_file
+from ...models.format import files_of
 from ...models.sidecar import DataConfig
 from ...models.thumbnails import sheet_of
 from .folders import classifier_file, classifier_folders, numbered
@@ -107,7 +108,7 @@ def classifier_version(name: str) -> object:
         return name
     beside = side_files(choice.path) if choice.path else []
     # What is downloaded is what its hash says, before and after that.
-    own = [choice.path] if choice.path and not choice.download else []
+    own = files_of(choice.path) if choice.path and not choice.download else []
     files = [file for file in (*own, *beside) if is_file(file)]
     return name, [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
 
