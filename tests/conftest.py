@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -31,6 +31,15 @@ hypothesis.settings.load_profile("pack")
 # The pictures are small, and threads that wait for a busy core only make them slow: here and in all that is started.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let fixtures know, when they end, whether the test failed."""
+    report = yield
+    item.stash[FAILED] = item.stash.get(FAILED, False) or report.failed
+    return report
 
 
 def _tiny_classifier(input_size: int = 32, classes: int = 3, activation: str = "silu") -> RobustClassifier:
@@ -163,33 +172,49 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
+class OpenedEditor:
+    """The editor in one of its node renderers, in a page of its own."""
+
+    def __init__(self, browser: Browser, url: str, vue_nodes: bool) -> None:
+        self.browser, self.url, self.vue_nodes = browser, url, vue_nodes
+        self.page, self.complaints = self._open()
+
+    def _open(self) -> tuple[Page, list[str]]:
+        """A new page, and the complaints in its console from now on."""
+        page = self.browser.new_context(viewport={"width": 1600, "height": 900}).new_page()
+        complaints = complaints_of(page, self.url)
+        open_editor(page, self.url, vue_nodes=self.vue_nodes)
+        assert page.evaluate("() => LiteGraph.vueNodesMode") == self.vue_nodes
+        return page, complaints
+
+    def reopen(self) -> None:
+        self.page.context.close()
+        self.page, self.complaints = self._open()
+
+
 @pytest.fixture(scope="session", params=[False, True], ids=["canvas", "vue"])
-def opened(request: pytest.FixtureRequest, browser: Browser, server: ComfyServer) -> Iterator[tuple[Page, list[str]]]:
-    """The editor in each of its node renderers, and the complaints in its console so far."""
-    page = browser.new_context(viewport={"width": 1600, "height": 900}).new_page()
-    complaints = complaints_of(page, server.url)
-    open_editor(page, server.url, vue_nodes=request.param)
-    assert page.evaluate("() => LiteGraph.vueNodesMode") == request.param
-    yield page, complaints
-    page.context.close()
+def opened(request: pytest.FixtureRequest, browser: Browser, server: ComfyServer) -> Iterator[OpenedEditor]:
+    """The editor in each of its node renderers."""
+    editor = OpenedEditor(browser, server.url, request.param)
+    yield editor
+    editor.page.context.close()
 
 
 @pytest.fixture
-def page(opened: tuple[Page, list[str]], server: ComfyServer) -> Iterator[Page]:
+def page(request: pytest.FixtureRequest, opened: OpenedEditor) -> Iterator[Page]:
     """The editor; a test that makes it complain fails."""
-    page, complaints = opened
-    complaints.clear()
-    yield page
-    complained = list(complaints)
-    # A test that failed may leave a dialog over the graph, where the next ones click.
-    if page.get_by_role("dialog").count():
-        open_editor(page, server.url, vue_nodes=page.evaluate("() => LiteGraph.vueNodesMode"))
-    assert not complained
+    opened.complaints.clear()
+    yield opened.page
+    complaints = list(opened.complaints)
+    if request.node.stash.get(FAILED, False):
+        # What such a test leaves, a dialog over the graph or a key that is held, would make the next ones fail.
+        opened.reopen()
+    assert not complaints
 
 
 @pytest.fixture
-def editor(page: Page) -> Iterator[Editor]:
-    yield Editor(page, page.evaluate("() => LiteGraph.vueNodesMode"))
+def editor(page: Page, opened: OpenedEditor) -> Iterator[Editor]:
+    yield Editor(page, opened.vue_nodes)
     page.keyboard.press("Escape")
     page.keyboard.press("Escape")
     page.evaluate("() => document.activeElement?.blur()")
@@ -205,9 +230,9 @@ def seeded(editor: Editor) -> Editor:
 
 
 @pytest.fixture
-def live(editor: Editor, server: ComfyServer, opened: tuple[Page, list[str]]) -> Iterator[LiveCanvas]:
+def live(editor: Editor, server: ComfyServer, opened: OpenedEditor) -> Iterator[LiveCanvas]:
     """The Live Canvas, nothing built yet."""
-    canvas = LiveCanvas(editor, server, opened[1])
+    canvas = LiveCanvas(editor, server, opened.complaints)
     yield canvas
     canvas.close()
 

@@ -136,6 +136,8 @@ class LiveCanvas:
         self.page.evaluate(
             """async (size) => {
                 const { settings } = await import("/extensions/robust-synthesis/js/live/settings.js")
+                // A selection tool that was in the hand would stay there.
+                settings.choose("class")
                 settings.change({ size, softness: 0.5, strength: 1, mirrored: false })
             }""",
             size,

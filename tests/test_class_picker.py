@@ -92,6 +92,7 @@ def test_each_class_has_a_picture_of_what_is_painted(seeded: Editor) -> None:
 
 def test_arrows_and_tab_take_another(seeded: Editor) -> None:
     seeded.open("RobustClassSeed")
+    expect(seeded.options).to_have_count(39)
     type_instead(seeded, "s")
     first, second = seeded.names()[:2]
     assert first[0] == second[0] == "s"
@@ -120,6 +121,7 @@ def test_opening_the_list_changes_nothing(seeded: Editor) -> None:
 )
 def test_only_the_term_at_the_caret_is_replaced(seeded: Editor, typed: str, moves: list[str], becomes: str) -> None:
     seeded.open("RobustClassSeed")
+    expect(seeded.options).to_have_count(39)
     type_instead(seeded, typed)
     for key in moves:
         seeded.page.keyboard.press(key)
@@ -130,6 +132,7 @@ def test_only_the_term_at_the_caret_is_replaced(seeded: Editor, typed: str, move
 
 def test_what_is_no_class_stays_as_it_was_typed(seeded: Editor) -> None:
     seeded.open("RobustClassSeed")
+    expect(seeded.options).to_have_count(39)
     type_instead(seeded, "sea:0.7, walrus")
     expect(seeded.note).to_contain_text("walrus")
     seeded.page.keyboard.press("Enter")
@@ -139,6 +142,7 @@ def test_what_is_no_class_stays_as_it_was_typed(seeded: Editor) -> None:
 
 def test_a_chosen_class_is_saved_and_loaded(seeded: Editor) -> None:
     seeded.open("RobustClassSeed")
+    expect(seeded.options).to_have_count(39)
     type_instead(seeded, "glac")
     seeded.page.keyboard.press("Enter")
     graph = saved_graph(seeded.page)

@@ -32,7 +32,7 @@ def test_two_processes_train_the_classifier_that_one_trains(tmp_path: Path, monk
     command = [*torchrun, *script, "--out", str(two.result.with_suffix(""))]
     runs = []
     for fate in ("stopped", "killed"):
-        options: dict[str, Any] = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 120}
+        options: dict[str, Any] = {"cwd": ROOT, "capture_output": True, "text": True, "timeout": 600}
         runs.append(subprocess.run(command, env={**os.environ, "FATE": fate}, check=False, **options))
     stopped, killed = runs
     assert killed.returncode

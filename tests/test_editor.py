@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from tools.client import ComfyClient
 from tools.editor import saved_graph
@@ -69,6 +69,7 @@ def test_the_nodes_are_registered_under_their_names(page: Page) -> None:
 )
 def test_the_node_search_finds_a_node(page: Page, words: str, found: str) -> None:
     page.evaluate("() => app.extensionManager.command.execute('Workspace.SearchBox.Toggle')")
+    expect(page.get_by_role("listbox").first).to_be_visible()
     page.keyboard.type(words)
     page.get_by_text(found, exact=True).first.wait_for()
     page.keyboard.press("Escape")

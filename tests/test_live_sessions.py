@@ -147,23 +147,28 @@ def test_it_computes_only_while_no_prompt_runs_or_waits(canvas: Canvas) -> None:
     assert canvas.work(session.undo).box is not None
 
 
-def test_a_prompt_gets_in_between_the_steps_of_long_work(canvas: Canvas) -> None:
-    from robust_synthesis.nodes.comfy.live_device import PromptRunsError
+def test_a_prompt_gets_in_between_the_steps_of_long_work(canvas: Canvas, monkeypatch: pytest.MonkeyPatch) -> None:
+    from robust_synthesis.nodes.comfy.live_device import PromptRunsError, Turns
 
     session = canvas.sessions.find(canvas.open()["session"])
-    started = time.monotonic()
-    canvas.work(canvas.sessions.feature, session, 0)
-    whole = time.monotonic() - started
-    # Sixteen steps: after three of them a prompt arrives.
+    steps, third = 0, threading.Event()
+    let_in = Turns.let_in
+
+    def counted(turns: Turns) -> None:
+        nonlocal steps
+        steps += 1
+        if steps == 3:
+            third.set()
+        let_in(turns)
+
+    monkeypatch.setattr(Turns, "let_in", counted)
     working = canvas.sessions.submit(canvas.sessions.feature, session, 1)
-    time.sleep(whole * 3 / 16)
-    started = time.monotonic()
+    assert third.wait(timeout=60)
     with canvas.queue.mutex:
-        waited = time.monotonic() - started
         canvas.queue.queue.append("a prompt")
+    # Were it late, the sixteen steps would have ended.
     with pytest.raises(PromptRunsError):
         working.result()
-    assert waited < whole / 2
     # The lock is free: another thread than the worker can have it.
     assert canvas.queue.mutex.acquire(timeout=1)
     canvas.queue.mutex.release()

@@ -64,10 +64,12 @@ def add(editor: Editor, name: str) -> None:
     editor.page.keyboard.type(name)
     editor.page.get_by_test_id("result-item").filter(has_text=name).click()
     editor.page.wait_for_function("() => app.graph.nodes.length === 1")
+    expect(editor.page.get_by_role("dialog")).to_have_count(0)
     # It follows the pointer until it is put down.
     editor.settle()
     editor.page.mouse.move(880, 480)
     editor.page.mouse.click(900, 500)
+    editor.page.wait_for_function("() => app.canvas.state.ghostNodeId == null")
     editor.settle()
 
 

@@ -52,6 +52,8 @@ def open_editor(page: Page, url: str, *, vue_nodes: bool = False) -> None:
     # A first visit would be greeted with the template browser, which lies over the graph.
     settings = {"Comfy.VueNodes.Enabled": vue_nodes, "Comfy.TutorialCompleted": True}
     page.request.post(f"{url}/settings", data=settings)
+    # Other work may keep the cores busy.
+    page.set_default_timeout(90_000)
     page.goto(url)
     page.wait_for_function(_READY)
     # What it loads last takes the focus from a field that was clicked before.
