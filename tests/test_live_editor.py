@@ -57,6 +57,7 @@ def test_escape_takes_back_the_stroke_under_way_and_then_closes(live_blank: Live
     before = live_blank.pixels()
     live_blank.choose("church", size=100)
     live_blank.press(0.5, 0.5)
+    expect(live_blank.root).to_have_attribute("data-state", "live")
     assert changed(before, live_blank.pixels()).any()
     live_blank.page.keyboard.press("Escape")
     live_blank.idle()
@@ -214,6 +215,29 @@ def test_why_nothing_can_be_painted_is_said(live: LiveCanvas) -> None:
     expect(live.root.get_by_role("alert")).to_contain_text("Connect a Load Robust Classifier")
     live.button("Close").click()
     expect(live.root).to_have_count(0)
+
+
+def test_a_classifier_that_is_changed_on_its_way_is_not_ignored(live: LiveCanvas) -> None:
+    live.build()
+    live.page.evaluate(
+        """() => {
+            const find = (type) => app.graph.nodes.find((node) => node.type === type)
+            const [loader, canvas] = [find("RobustLoadClassifier"), find("RobustCanvas")]
+            const combine = LiteGraph.createNode("RobustCombineClassifiers")
+            app.graph.add(combine)
+            for (const slot of [0, 1]) loader.connect(0, combine, slot)
+            combine.connect(0, canvas, canvas.inputs.findIndex(({ name }) => name === "classifier"))
+        }"""
+    )
+    live.open()
+    expect(live.root.get_by_role("alert")).to_contain_text("this one comes from Combine Classifiers")
+    live.button("Close").click()
+    bypassed = 4
+    live.page.evaluate(
+        "(mode) => { app.graph.nodes.find(({ type }) => type === 'RobustCombineClassifiers').mode = mode }", bypassed
+    )
+    live.open()
+    live.blank()
 
 
 def test_a_photo_with_transparency_lies_on_white(live_blank: LiveCanvas, tmp_path: Path) -> None:

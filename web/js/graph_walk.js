@@ -7,6 +7,8 @@ import { app } from "../../../scripts/app.js"
 const CLASSIFIER = "ROBUST_CLASSIFIER"
 // The nodes that make classifiers, and the widget that decides their classes.
 const NAMED_BY = { RobustLoadClassifier: "classifier", RobustTrainClassifier: "folder", RobustTextClasses: "texts" }
+// The nodes that change a classifier on its way.
+const CHANGED_BY = ["RobustCombineClassifiers", "RobustFitSeeds"]
 const CLASS_INPUT = "target_class"
 const BYPASSED = 4
 // The ids of the two boundaries inside of a subgraph: numbers in older front ends, texts in newer ones.
@@ -31,17 +33,21 @@ export function placeOf(node) {
 
 /** What to ask the server for the classes of the classifier that a place is connected to; undefined if there is none. */
 export function classQuery(place) {
-    const maker = classifierPlace(place)
+    // Other nodes pass the classes on: Reroutes, what changes a classifier, bypassed nodes.
+    const maker = sourceOf(place, isMaker, nextClassifier)
     const widget = NAMED_BY[maker?.node.comfyClass]
     return widget && String(new URLSearchParams({ [widget]: widgetOf(maker, widget)?.value ?? "" }))
 }
 
-/** The place of the node that makes the classifier that a place is connected to; undefined if there is none. */
+/** The place of the last node that made or changed the classifier that a place is connected to, if there is one. */
 export function classifierPlace(place) {
-    // Other nodes pass a classifier on: reroutes, Fit Class Seeds, bypassed nodes.
-    const next = ({ node }) => node.inputs?.find(({ type }) => type === CLASSIFIER) ?? node.inputs?.[0]
-    return sourceOf(place, ({ node }) => node.comfyClass in NAMED_BY, next)
+    const changes = ({ node }) => CHANGED_BY.includes(node.comfyClass) && node.mode !== BYPASSED
+    return sourceOf(place, (found) => isMaker(found) || changes(found), nextClassifier)
 }
+
+const isMaker = ({ node }) => node.comfyClass in NAMED_BY
+
+const nextClassifier = ({ node }) => node.inputs?.find(({ type }) => type === CLASSIFIER) ?? node.inputs?.[0]
 
 /** The place whose picture arrives at a place's input of that name, through reroutes and bypassed nodes. */
 export function picturePlace(place, name) {

@@ -22,7 +22,12 @@ export class CanvasNode {
         return app.rootGraph === this.root && isShown && graph.getNodeById(this.node.id) === this.node
     }
 
-    /** The values of the loader of the classifier; undefined where there is none. */
+    /** The title of the node that the classifier comes from; undefined where there is none. */
+    get classifierFrom() {
+        return classifierPlace(this.place)?.node.title
+    }
+
+    /** The values of the loader of the classifier; undefined where it comes from another node. */
     classifier() {
         const loader = classifierPlace(this.place)
         if (loader?.node.comfyClass !== LOADER) return undefined

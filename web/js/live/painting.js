@@ -13,6 +13,9 @@ import { Strokes } from "./strokes.js"
 const LONGEST_BEFORE = 2048
 const PATIENCE = 60_000
 const NO_CLASSIFIER = "Connect a Load Robust Classifier to this node's classifier first: it paints the classes."
+const FROM_ANOTHER = (title) =>
+    `The Live Canvas reads a classifier from its file, and this one comes from ${title}: put Save Robust Classifier ` +
+    "behind that, run the graph, press R, and connect a Load Robust Classifier with the new file."
 const NOT_RUN = "Run the graph once, so that the picture that is wired in is there. Or begin with something else:"
 
 export class Painting {
@@ -24,7 +27,11 @@ export class Painting {
 
     async start() {
         const classifier = this.target.classifier()
-        if (!classifier) return this.view.ask(NO_CLASSIFIER, [["Close", () => this.view.done()]])
+        if (!classifier) {
+            const { classifierFrom } = this.target
+            const why = classifierFrom ? FROM_ANOTHER(classifierFrom) : NO_CLASSIFIER
+            return this.view.ask(why, [["Close", () => this.view.done()]])
+        }
         this.classifier = classifier
         this.listClasses()
         const { wired, base } = this.target.picture()
