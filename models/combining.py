@@ -1,8 +1,10 @@
-"""Two classifiers of the same classes as one."""
+"""Two classifiers of the same classes as one ensemble."""
 
 from __future__ import annotations
 
 import copy
+from collections import Counter
+from collections.abc import Sequence
 
 import torch
 
@@ -17,22 +19,24 @@ class CombineError(ValueError):
 
 
 def combine(first: RobustClassifier, second: RobustClassifier, weight: float = 0.5) -> RobustClassifier:
-    """A classifier whose logits are a weighted mean of two others'.
+    """An ensemble of two classifiers: its logits are a weighted mean of theirs.
 
-    What both ask for is followed, and what only one of them asks for, its faults among it, counts less.
+    What both ask for is followed, and what only one of them asks for, its faults among it, counts less
+    (Lakshminarayanan et al., arXiv 1612.01474).
 
     Args:
-        first: its class names, normalisation and class seeds are those of the result.
-        second: of the same classes, in any order, and the same input size. Both stay as they are.
+        first: its class names, normalisation and class seeds are those of the result, which is on its device.
+        second: of the same classes, in any order, and the same input size. Both stay as they are, and neither was
+            optimised for inference.
         weight: of the second one's logits, from 0 to 1; the first one's have the rest.
 
     Returns:
-        A classifier that shares no tensor with them. Its features are those of both, the first one's before the
-        second one's.
+        A classifier in float32. It shares the seeds of the first one, and no weight. Its features are those of both,
+        the first one's before the second one's.
 
     Raises:
         CombineError: they have other classes or another input size, one does not end in average pooling and a linear
-            layer, or the weight is out of range.
+            layer, classes that share their first name are in another order, or the weight is out of range.
     """
     if not 0 <= weight <= 1:
         raise CombineError(f"The weight is {weight}; it must be from 0 to 1.")
@@ -41,12 +45,7 @@ def combine(first: RobustClassifier, second: RobustClassifier, weight: float = 0
             f"'{first.card.title}' sees {first.input_size} x {first.input_size} pixels and '{second.card.title}' "
             f"{second.input_size} x {second.input_size}: only classifiers of one size can be combined."
         )
-    names, others = ([comparable(name) for name in classifier.labels] for classifier in (first, second))
-    if sorted(names) != sorted(others):
-        raise CombineError(
-            f"'{first.card.title}' and '{second.card.title}' know different classes: only classifiers of the same "
-            "classes can be combined."
-        )
+    order, device = _order(first, second), first.mean.device
     members = []
     for classifier in (first, second):
         network = classifier.network
@@ -56,16 +55,14 @@ def combine(first: RobustClassifier, second: RobustClassifier, weight: float = 0
                 "does not end in average pooling and a linear layer, or is a combination itself."
             )
         members.append(copy.deepcopy(network))
-    network = Ensemble(members, len(names)).to(first.mean.device)
-    order = [others.index(name) for name in names]
-    layers = [member.get_classifier() for member in members]
+    network = Ensemble(members, len(order)).to(device, torch.float32)
+    own, other = (member.get_classifier() for member in members)
+    mean, std = (each.flatten().to(device) for each in (second.mean, second.std))
     with torch.no_grad():
-        own, other = (layer.weight.float() for layer in layers)
-        network.fc.weight.copy_(torch.cat([(1 - weight) * own, weight * other[order]], 1))
-        own, other = (layer.bias.float() for layer in layers)
-        network.fc.bias.copy_((1 - weight) * own + weight * other[order])
-        network.scale[1] = first.std.flatten() / second.std.flatten()
-        network.shift[1] = (first.mean.flatten() - second.mean.flatten()) / second.std.flatten()
+        network.fc.weight.copy_(torch.cat([(1 - weight) * own.weight, weight * other.weight[order]], 1))
+        network.fc.bias.copy_((1 - weight) * own.bias + weight * other.bias[order])
+        network.scale[1] = first.std.flatten() / std
+        network.shift[1] = (first.mean.flatten() - mean) / std
     cards = first.card, second.card
     card = ClassifierCard(
         title=" and ".join(card.title for card in cards),
@@ -74,6 +71,30 @@ def combine(first: RobustClassifier, second: RobustClassifier, weight: float = 0
         input_size=first.input_size,
         mean=first.card.mean,
         std=first.card.std,
-        licence="; ".join(dict.fromkeys(card.licence for card in cards if card.licence)),
+        licence=_licence(cards),
     )
     return RobustClassifier(network, card, first.seeds)
+
+
+def _order(first: RobustClassifier, second: RobustClassifier) -> list[int]:
+    """For each class of the first one, its index in the second one."""
+    names, others = ([comparable(name) for name in classifier.labels] for classifier in (first, second))
+    titles = f"'{first.card.title}' and '{second.card.title}'"
+    if names == others:
+        return list(range(len(names)))
+    if sorted(names) != sorted(others):
+        raise CombineError(f"{titles} know different classes: only classifiers of the same classes can be combined.")
+    counts = Counter(names)
+    if shared := next((label for label, name in zip(first.labels, names, strict=True) if counts[name] > 1), ""):
+        raise CombineError(
+            f"{titles} have their classes in different orders, and more than one is called '{shared}': it cannot be "
+            "told which are the same."
+        )
+    return [others.index(name) for name in names]
+
+
+def _licence(cards: Sequence[ClassifierCard]) -> str:
+    licences = {card.licence for card in cards}
+    if len(licences) == 1:
+        return licences.pop()
+    return "; ".join(f"{card.title}: {card.licence or 'not stated'}" for card in cards)

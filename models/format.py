@@ -75,7 +75,7 @@ def files_of(path: Path) -> list[Path]:
 
 
 def save_combination(card: ClassifierCard, members: tuple[Path, Path], path: Path) -> None:
-    """Write a file that combines two others beside it and has no weights of its own.
+    """Write a file that combines two others beside it, which count equally, and has no weights of its own.
 
     Args:
         card: its description.

@@ -15,15 +15,16 @@ class RobustCombineClassifiers(io.ComfyNode):
             node_id="RobustCombineClassifiers",
             display_name="Combine Classifiers",
             category=CATEGORY,
-            description="Two classifiers of the same classes as one: what both ask for is painted, and the faults that "
-            "only one of them has are not. canvas and canvas-bold together paint better than either.",
+            description="Two classifiers of the same classes and size as one ensemble: what both ask for is painted, "
+            "and the faults that only one of them has are not. canvas and canvas-bold together paint better than "
+            "either.",
             search_aliases=["combine", "ensemble", "mix models", "merge classifiers", "canvas-bold"],
             inputs=[
                 classifier_input(),
                 RobustClassifierSocket.Input(
                     "second_classifier",
                     tooltip="Another classifier of the same classes and of the same size, for instance canvas-bold to "
-                    "canvas. A step takes the time of both.",
+                    "canvas. A step takes the time of both. No ConvNeXts, transformers, CLIPs or ensembles.",
                 ),
                 io.Float.Input(
                     "weight",

@@ -78,6 +78,28 @@ def test_classes_match_by_name_and_the_first_has_the_names_and_seeds(canvas: Rob
     torch.testing.assert_close(both(images), canvas(images), rtol=1e-3, atol=1e-3)
 
 
+def test_classes_that_share_their_first_name_keep_their_order() -> None:
+    labels = ("crane, bird", "sea", "crane, machine")
+    first = classifier("cifar_resnet18", labels)
+    second = classifier("mobilenet_v2", labels)
+    images = pictures(40, 50)
+    wanted = (first(images) + second(images)) / 2
+    torch.testing.assert_close(combine(first, second)(images), wanted, rtol=1e-3, atol=1e-3)
+    with pytest.raises(CombineError, match="more than one is called 'crane'"):
+        combine(first, classifier("mobilenet_v2", ("crane, bird", "crane, machine", "sea")))
+
+
+def test_what_is_in_half_precision_combines_in_full() -> None:
+    first, second = classifier("cifar_resnet18", licence="MIT"), classifier("mobilenet_v2", licence="MIT")
+    images = pictures(40, 50)
+    wanted = combine(first, second)
+    second.network.to(torch.bfloat16)
+    both = combine(first, second)
+    assert both.card.licence == "MIT"
+    assert {parameter.dtype for parameter in both.parameters()} == {torch.float32}
+    torch.testing.assert_close(both(images), wanted(images), rtol=0.1, atol=0.1)
+
+
 def test_what_was_combined_is_a_classifier_in_one_file(tmp_path: Path) -> None:
     first, second = classifier("cifar_resnet18"), classifier("mobilenet_v2", licence="MIT")
     both = combine(first, second, 0.3)
@@ -85,7 +107,7 @@ def test_what_was_combined_is_a_classifier_in_one_file(tmp_path: Path) -> None:
     again = load_classifier(tmp_path / "both.safetensors")
     images = pictures(40, 50)
     torch.testing.assert_close(again(images), both(images), rtol=1e-2, atol=1e-2)
-    assert again.card.licence == "MIT"
+    assert again.card.licence == "cifar_resnet18: not stated; mobilenet_v2: MIT"
     before = second(images)
     with torch.no_grad():
         for parameter in both.network.parameters():

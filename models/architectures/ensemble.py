@@ -1,4 +1,4 @@
-"""Several networks of the same classes as one: its logits are a weighted mean of theirs."""
+"""Two networks of the same classes as one: its logits are a weighted mean of theirs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..network import PooledActivationNetwork, PooledNetwork
 from ._entry import Architecture, ArchitectureError
 
-MOST_MEMBERS = 8
+MEMBERS = 2
 
 
 class Ensemble(PooledNetwork):
@@ -58,8 +58,8 @@ def _build(classes: int, hyperparameters: Mapping[str, Any]) -> Ensemble:
     from . import build_network
 
     described = hyperparameters.get("members")
-    if not isinstance(described, (list, tuple)) or not 2 <= len(described) <= MOST_MEMBERS:
-        raise ArchitectureError(f"members is {described!r}, not a list of 2 to {MOST_MEMBERS} networks")
+    if not isinstance(described, (list, tuple)) or len(described) != MEMBERS:
+        raise ArchitectureError(f"members is {described!r}, not a list of {MEMBERS} networks")
     members = []
     for each in described:
         if not isinstance(each, Mapping) or each.get("name") == "ensemble":
