@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,9 @@ from tqdm import tqdm
 
 from ..models import CheckpointError
 from ..models.devices import fastest_device, usable_device
+from ..models.names import label_names
+from ..synthesis import Mix, parse_class_expression
+from ..synthesis.mix import ExpressionError
 from .cluster import Cluster
 from .jobs import OPERATIONS, Job
 from .making import load
@@ -73,11 +75,10 @@ def _show(bar: tqdm[None], done: int, count: int) -> None:
 def _jobs(options: argparse.Namespace, device: str) -> list[Job]:
     classes = options.target_class or [""]
     if ALL in classes:
-        model = load(options.classifier, device).model
-        # Where classes share their first name, all names of a class tell it from the others.
-        shared = {name for name, count in Counter(model.labels).items() if count > 1}
-        labels = zip(model.labels, model.card.labels, strict=True)
-        classes = [whole if name in shared else name for name, whole in labels]
+        labels = load(options.classifier, device).model.card.labels
+        each = [_text_of(index, labels) for index in range(len(labels))]
+        others = [text for text in classes if text != ALL and text not in each]
+        classes = [*each, *others]
     common: dict[str, Any] = {
         name: getattr(options, name)
         for name in ("operation", "classifier", "preset", "seed", "count", "picture", "mask", "factor")
@@ -86,6 +87,19 @@ def _jobs(options: argparse.Namespace, device: str) -> list[Job]:
     width, height = options.size if options.operation == "generate" else (0, 0)
     values = dict(options.set)
     return [Job(**common, target_class=name, values=values, width=width, height=height) for name in classes]
+
+
+def _text_of(index: int, labels: Sequence[str]) -> str:
+    """A text that means this class: its name; where classes share that, all its names; or else its number."""
+    texts = (label_names(labels[index])[0], labels[index])
+    return next((text for text in texts if _means(text, index, labels)), str(index))
+
+
+def _means(text: str, index: int, labels: Sequence[str]) -> bool:
+    try:
+        return parse_class_expression(text, labels) == Mix.single(index)
+    except ExpressionError:
+        return False
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -21,6 +21,8 @@ from ..models import (
     open_classifier,
     optimize_for_inference,
 )
+from ..models.conversion import side_files
+from ..models.files import is_file
 from ..models.format import files_of
 from ..synthesis import (
     FACTORS,
@@ -53,7 +55,7 @@ class Loaded(NamedTuple):
 
     model: RobustClassifier
     sha256: str
-    """Of its file."""
+    """Of all files that it was read from."""
 
 
 @cache
@@ -73,7 +75,7 @@ def load(name: str, device: str) -> Loaded:
         raise JobError(f"'{name}' is the image tower of a CLIP and has no classes.")
     model = optimize_for_inference(opened.classifier, fast_precision(torch.device(device))).to(device)
     digest = hashlib.sha256()
-    for file in files_of(opened.source):
+    for file in (*files_of(opened.source), *filter(is_file, side_files(path))):
         digest.update(file.read_bytes())
     return Loaded(model, digest.hexdigest())
 

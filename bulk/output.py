@@ -31,7 +31,7 @@ class Output:
         Args:
             folder: where to; it need not exist.
             pictures: all that it is for, made or not.
-            hashes: the SHA-256 of each classifier's file, by its name in the jobs.
+            hashes: the SHA-256 of each classifier's files, by its name in the jobs.
             shard_size: pictures of a tar file in the WebDataset format; 0: files of their own.
         """
         self.folder = folder

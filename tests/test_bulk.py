@@ -24,6 +24,7 @@ from pyarrow import parquet
 from robust_synthesis.bulk import Job, JobError, make_all
 from robust_synthesis.bulk.__main__ import main
 from robust_synthesis.bulk.cluster import Cluster
+from robust_synthesis.bulk.making import load
 from robust_synthesis.models import RobustClassifier, save_classifier
 from tests.picture_makers import make_scenes, scene
 
@@ -331,8 +332,23 @@ def test_a_ray_cluster_makes_the_same_pictures_though_a_worker_is_killed(classif
 
 
 def test_all_classes_are_made_where_some_share_their_first_name(tmp_path: Path, tiny: RobustClassifier) -> None:
-    card = replace(tiny.card, labels=("crane", "crane, machine", "sea"))
+    card = replace(tiny.card, labels=("Crane", "crane, machine", "crane"))
     save_classifier(RobustClassifier(tiny.network, card, tiny.seeds), tmp_path / "cranes.safetensors")
-    words = ["--classifier", str(tmp_path / "cranes.safetensors"), "--class", "all", "--set", "steps=2"]
-    assert main(["generate", *words, "--out", str(tmp_path / "out")]) == 0
-    assert len(set(hashes(tmp_path / "out").values())) == 3
+    words = ["--classifier", str(tmp_path / "cranes.safetensors"), "--set", "steps=2"]
+    classes = ["--class", "1:0.5, 2:0.5", "--class", "all", "--class", "Crane"]
+    assert main(["generate", *words, *classes, "--out", str(tmp_path / "out")]) == 0
+    assert len(set(hashes(tmp_path / "out").values())) == 4
+
+
+def test_a_run_whose_classes_were_renamed_since_is_refused(
+    tmp_path: Path, tiny: RobustClassifier, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_classifier(tiny, tmp_path / "tiny.safetensors")
+    words = ["generate", "--class", "1", "--classifier", str(tmp_path / "tiny.safetensors"), "--set", "steps=2"]
+    words += ["--out", str(tmp_path / "out")]
+    assert main(words) == 0
+    names = [f"tree {index}" for index in range(len(tiny.labels))]
+    (tmp_path / "tiny.json").write_text(json.dumps({"labels": names}))
+    load.cache_clear()
+    assert main(words) == 1
+    assert "Choose a new folder" in capsys.readouterr().err
