@@ -21,6 +21,7 @@ from robust_synthesis.synthesis import (
     inpaint,
     natural_noise,
     paint,
+    parse_class_expression,
     preset,
     translate,
     upsample,
@@ -30,7 +31,7 @@ from ..command_line import new_parser, read
 from ..table import Table
 from .processes import in_new_process, peak_memory, seconds
 
-SEA, FEATURE = Mix.single(13), Mix.single(282)
+FEATURE = Mix.single(282)
 OPERATIONS = ("generate", "translate", "inpaint", "paint", "upsample")
 SIZES = ((96, 96), (512, 512), (900, 1600), (1024, 1024), (2048, 2048))
 """Height and width."""
@@ -49,6 +50,7 @@ def measure(operation: str, height: int, width: int) -> tuple[float, float]:
 def _operation(name: str) -> Callable[[int, int], Tensor]:
     path = bundled_classifiers()["canvas"]
     canvas = optimize_for_inference(load_classifier(path), DTYPE)
+    sea = parse_class_expression("sea", canvas.card.labels)
     features = FEATURE.vector(canvas.feature_count)
     change = preset(TranslateSettings, "translate").settings
     fill, brush = preset(InpaintSettings, "inpaint").settings, preset(PaintSettings, "paint").settings
@@ -63,11 +65,11 @@ def _operation(name: str) -> Callable[[int, int], Tensor]:
         return mask
 
     operations: dict[str, Callable[[int, int], Tensor]] = {
-        "generate": lambda h, w: generate(canvas, SEA, [1], size=(h, w)),
-        "translate": lambda h, w: translate(canvas, photo(h, w), SEA, change, [1]),
-        "inpaint": lambda h, w: inpaint(canvas, photo(h, w), quarter(h, w), SEA, fill, [1]),
+        "generate": lambda h, w: generate(canvas, sea, [1], size=(h, w)),
+        "translate": lambda h, w: translate(canvas, photo(h, w), sea, change, [1]),
+        "inpaint": lambda h, w: inpaint(canvas, photo(h, w), quarter(h, w), sea, fill, [1]),
         "paint": lambda h, w: paint(canvas, photo(h, w), quarter(h, w), features, 1.0, brush),
-        "upsample": lambda h, w: upsample(canvas, photo(h // 4, w // 4), 4, SEA, enlarge),
+        "upsample": lambda h, w: upsample(canvas, photo(h // 4, w // 4), 4, sea, enlarge),
     }
     return operations[name]
 

@@ -75,7 +75,9 @@ def main() -> None:
     if arguments.pictures:
         # They are ordered by class.
         test = test[torch.linspace(0, len(test) - 1, arguments.pictures).long()]
-    epsilon = arguments.epsilon or classifiers[0].card.training["epsilon"]
+    epsilon = arguments.epsilon or classifiers[0].card.training.get("epsilon")
+    if epsilon is None:
+        parser.error(f"the card of {arguments.classifiers[0].name} has no epsilon: give one with --epsilon")
     radii = (epsilon / 2, epsilon, 2 * epsilon)
     columns = {"clean": ".1%"} | {f"{attack} {e:g}": ".1%" for e in radii for attack in ("PGD", "APGD")}
     table = Table(f"{len(test)} test pictures, L2", columns)
