@@ -26,13 +26,13 @@ def data_set(folder: Path, name: str) -> Path:
     raise SystemExit(f"There is no {name}.zip and no folder {name} in {folder}: see docs/numbers.md.")
 
 
-def held_out(data: Path, classifier: RobustClassifier) -> Pictures:
-    """The `test` split, at the classifier's input size.
+def held_out(data: Path, classifier: RobustClassifier, scale: int = 1) -> Pictures:
+    """The `test` split, at the classifier's input size or a multiple of it.
 
     Raises:
         SystemExit: its classes are not the classifier's.
     """
-    test, labels = read_split(data, "test", classifier.input_size)
+    test, labels = read_split(data, "test", scale * classifier.input_size)
     if labels != classifier.labels:
         raise SystemExit(f"The classes of {data.name} are not those of '{classifier.card.title}'.")
     return test

@@ -72,7 +72,9 @@ def main() -> None:
             horse_to_zebra(judge, canvas, first_of_each(test, photos), arguments.epsilons)
     if "styles" in arguments.only:
         judge, painters, test = ready("painters")
-        photo_to_styles(judge, painters, first_of_each(test, photos), arguments.styles)
+        twice = held_out(data_set(arguments.data, DATA["painters"]), painters, 2)
+        sizes = {1: first_of_each(test, photos), 2: first_of_each(twice, photos)}
+        photo_to_styles(judge, painters, sizes, arguments.styles)
     if "seasons" in arguments.only:
         judge, seasons, test = ready("seasons")
         translation(judge, seasons, first_of_each(test, photos))

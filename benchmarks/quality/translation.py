@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from robust_synthesis.models import RobustClassifier
 from robust_synthesis.synthesis import Mix, TranslateSettings, class_map, cut_mask, preset
+from robust_synthesis.synthesis.views import resized
 from robust_synthesis.training.data import Pictures
 
 from ..data import as_float
@@ -21,12 +22,14 @@ from .metrics import ssim
 EPSILONS = (5.0, 10.0, 20.0, 30.0, 40.0, 80.0)
 REPAINT = preset(TranslateSettings, "repaint").settings
 _TRANSLATE = preset(TranslateSettings, "translate").settings
+_STYLE = preset(TranslateSettings, "style").settings
 STYLES = {
-    "style": preset(TranslateSettings, "style").settings,
-    "translate": _TRANSLATE,
-    "translate, epsilon 20": _TRANSLATE.with_values(epsilon=20.0),
+    "style": (_STYLE, 1),
+    "style, photographs of twice the size": (_STYLE, 2),
+    "translate": (_TRANSLATE, 1),
+    "translate, epsilon 20": (_TRANSLATE.with_values(epsilon=20.0), 1),
 }
-"""What photographs are translated to a style with."""
+"""What photographs are translated to a style with, and their side, in input sizes of the classifier."""
 
 
 def translation(judge: Judge, classifier: RobustClassifier, test: Pictures) -> None:
@@ -87,19 +90,33 @@ def horse_to_zebra(judge: Judge, classifier: RobustClassifier, test: Pictures, e
     row("where Class Mask finds the horse, the preset `repaint`", images, REPAINT.ascent.steps, None)
 
 
-def photo_to_styles(judge: Judge, classifier: RobustClassifier, test: Pictures, names: Iterable[str]) -> None:
-    """Translate test photographs to each style with some of `STYLES`; real paintings are the bound."""
+def photo_to_styles(
+    judge: Judge, classifier: RobustClassifier, test: Mapping[int, Pictures], names: Iterable[str]
+) -> None:
+    """Translate test photographs to each style with some of `STYLES`; real paintings are the bound.
+
+    Larger results are reduced to the size that the probe of the judge is fitted for.
+
+    Args:
+        judge: of the classes of the classifier.
+        classifier: knows the class `photo`.
+        test: the pictures, by their side in input sizes of the classifier; 1 is one of them.
+        names: of `STYLES`.
+    """
     photo = classifier.labels.index("photo")
-    photos = as_float(test[(test.classes == photo).nonzero().flatten()])
+    photos = {scale: as_float(some[(some.classes == photo).nonzero().flatten()]) for scale, some in test.items()}
+    real, count = test[1], len(photos[1])
     styles = [index for index in range(len(classifier.labels)) if index != photo]
     table = Table(
-        f"{len(photos)} test photographs to each style; judge: how often it sees the style",
+        f"{count} test photographs to each style; judge: how often it sees the style",
         {"judge": ".1%", "SSIM": ".3f"} | {classifier.labels[index]: ".0%" for index in styles},
     )
-    seen = [judge.agreement(judge.features(as_float(test[test.classes == s])), torch.tensor(s)) for s in styles]
+    seen = [judge.agreement(judge.features(as_float(real[real.classes == s])), torch.tensor(s)) for s in styles]
     table.row("real test paintings", sum(seen) / len(seen), None, *seen)
     for name in names:
-        made = [translated(classifier, photos, torch.full((len(photos),), s), STYLES[name]) for s in styles]
+        settings, scale = STYLES[name]
+        painted = [translated(classifier, photos[scale], torch.full((count,), s), settings) for s in styles]
+        made = [resized(x, (classifier.input_size, classifier.input_size)) for x in painted]
         seen = [judge.agreement(judge.features(x), torch.tensor(s)) for x, s in zip(made, styles, strict=True)]
-        kept = sum(ssim(x, photos) for x in made) / len(made)
+        kept = sum(ssim(x, photos[1]) for x in made) / len(made)
         table.row(name, sum(seen) / len(seen), kept, *seen)
