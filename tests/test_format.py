@@ -280,7 +280,7 @@ for path in ({str(saved)!r}, {str(new)!r}):
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
     assert result.stdout.count("failed:") == 2, result.stderr
-    # Its import takes a second, and the bundled classifiers' architecture needs none of it.
+    # Its import takes a second, and this architecture needs none of it.
     assert result.stdout.startswith("False")
     assert sorted(tmp_path.iterdir()) == [saved]
     assert saved.read_bytes() == before

@@ -28,8 +28,8 @@ def find_architecture(name: object) -> Architecture:
     Raises:
         ArchitectureError: there is none.
     """
-    # The bundled classifiers' network is in the module of its own name, so that they load without torchvision, whose
-    # import takes a second.
+    # The network of most bundled classifiers is in the module of its own name, so that they load without torchvision,
+    # whose import takes a second.
     for entry in architectures(first=str(name)):
         if entry.name == name:
             return entry

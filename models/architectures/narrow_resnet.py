@@ -1,4 +1,4 @@
-"""A small residual network for small images: the network of the bundled classifiers."""
+"""A small residual network for small images: that of most bundled classifiers."""
 
 from __future__ import annotations
 
