@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from playwright.sync_api import Route, expect
 
 from tests.live_dialog import CLOSE, LIVE, OPEN, PHOTO, SIDE, LiveCanvas, changed, make_photo
 from tests.prompts import made
-from tools.client import ComfyClient
+from tools.client import ComfyClient, InterruptedRunError
 from tools.editor import load_graph, open_editor, saved_graph
 
 
@@ -98,18 +98,21 @@ def test_painting_waits_for_a_prompt_and_goes_on(live_blank: LiveCanvas) -> None
     steps = {"preset.steps": 2000, "preset.objective": "logit"}
     prompt = made(preset="custom", **steps)
     client = ComfyClient(live_blank.server.url)
-    running = threading.Thread(target=client.run, args=(prompt,))
     live_blank.choose("church", size=100)
     before = live_blank.pixels()
-    running.start()
-    live_blank.page.wait_for_function(
-        "async () => (await (await fetch('/queue')).json()).queue_running.length > 0", timeout=30_000
-    )
-    live_blank.press(0.5, 0.5)
-    expect(live_blank.said).to_contain_text("Waiting")
-    assert not changed(before, live_blank.pixels()).any()
-    client.interrupt()
-    running.join()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.run, prompt)
+        try:
+            live_blank.page.wait_for_function(
+                "async () => (await (await fetch('/queue')).json()).queue_running.length > 0", timeout=30_000
+            )
+            live_blank.press(0.5, 0.5)
+            expect(live_blank.said).to_contain_text("Waiting")
+            assert not changed(before, live_blank.pixels()).any()
+        finally:
+            client.interrupt()
+        with pytest.raises(InterruptedRunError):
+            running.result()
     expect(live_blank.root).to_have_attribute("data-state", "live")
     live_blank.page.mouse.up()
     live_blank.idle()
