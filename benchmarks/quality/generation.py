@@ -57,8 +57,8 @@ def generation(
     real = judge.features(as_float(test))
     side, numbers = classifier.input_size, _random_seeds(count)
     kinds = {
-        "the paper's": (*seeds_of_each_class(_seeds(classifier), side, numbers, class_seeds), PAPER),
-        "our": (*seeds_of_each_class(_seeds(classifier), side, numbers), PRESET),
+        "the paper's": (*seeds_of_each_class(own_seeds(classifier), side, numbers, class_seeds), PAPER),
+        "our": (*seeds_of_each_class(own_seeds(classifier), side, numbers), PRESET),
     }
     made = len(range(0, count * len(classifier.labels), every))
     table = Table(f"Generation, {made} pictures; distances to the {len(test)} test pictures", {"steps": "d"} | COLUMNS)
@@ -78,7 +78,7 @@ def starts(judge: Judge, classifier: RobustClassifier, test: Pictures, count: in
     """Compare what `generate` can start from, on `count` pictures of each class: not every classifier has seeds."""
     pictures, side, numbers = as_float(test), classifier.input_size, _random_seeds(count)
     real = judge.features(pictures)
-    seeds = _seeds(classifier)
+    seeds = own_seeds(classifier)
     blurry, classes = seeds_of_each_class(seeds, side, numbers, class_seeds)
     labels = range(len(classifier.labels))
 
@@ -113,7 +113,8 @@ def starts(judge: Judge, classifier: RobustClassifier, test: Pictures, count: in
         table.row(name, before, *figures(judge, images, classes, real))
 
 
-def _seeds(classifier: RobustClassifier) -> ClassSeeds:
+def own_seeds(classifier: RobustClassifier) -> ClassSeeds:
+    """The class seeds of a classifier."""
     if classifier.seeds is None:
         raise SystemExit("The classifier has no class seeds.")
     return classifier.seeds

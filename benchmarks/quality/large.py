@@ -11,7 +11,7 @@ from robust_synthesis.training.data import Pictures
 from ..data import as_float
 from ..table import Table
 from .batches import seeds_of_each_class, translated
-from .generation import COLUMNS, FIRST_SEED, PRESET, figures
+from .generation import COLUMNS, FIRST_SEED, PRESET, figures, own_seeds
 from .judge import Judge
 from .metrics import grid, spectrum_slope
 
@@ -26,14 +26,12 @@ def large(judge: Judge, classifier: RobustClassifier, ensemble: RobustClassifier
 
     `ensemble` has the classes and the seeds of `classifier`, and begins with the same pictures.
     """
-    if classifier.seeds is None:
-        raise SystemExit("The classifier has no class seeds.")
     side = classifier.input_size
     real, pictures = judge.features(as_float(test)), as_float(test)
     table = Table(f"{side}-pixel crops of {len(classifier.labels)} pictures of {SIDE} pixels, {CROPS} of each", COLUMNS)
     agreed = judge.agreement(real, test.classes)
     table.row("the test pictures themselves", agreed, None, None, grid(pictures), spectrum_slope(pictures))
-    seeds, classes = seeds_of_each_class(classifier.seeds, SIDE, [FIRST_SEED])
+    seeds, classes = seeds_of_each_class(own_seeds(classifier), SIDE, [FIRST_SEED])
     targets = classes.repeat_interleave(CROPS)
     for name, painter, settings in (
         ("enlarged", classifier, PRESET.with_values(detail_steps=0)),
