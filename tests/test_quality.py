@@ -245,7 +245,7 @@ def test_classifiers_are_compared_on_the_classes_that_they_share(
     assert [painter.name for painter in chosen] == ["canvas", 'canvas {"steps": 1}']
     assert chosen[1].settings == chosen[0].settings.with_values(steps=1)
     (large,) = painters(["canvas"], [""], side=192)
-    reduced, own = (painter.paint("church", [0]) for painter in (large, chosen[0]))
+    reduced, own = (painter.paint("church", [0], 96) for painter in (large, chosen[0]))
     assert reduced.shape == own.shape == (1, 3, 96, 96)
     assert (reduced - own).abs().mean() > 0.01
     comparison = Comparison(data, chosen, 2)

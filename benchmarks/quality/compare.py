@@ -53,15 +53,15 @@ class Painter:
     side: int = 0
     """Height and width of its pictures, in pixels; 0: as the classifier sees them."""
 
-    def paint(self, label: str, random_seeds: Sequence[int]) -> Tensor:
-        """Pictures `[N, 3, S, S]` of a class, one for each random seed, reduced to the size that it sees."""
+    def paint(self, label: str, random_seeds: Sequence[int], reduced_to: int) -> Tensor:
+        """Pictures `[N, 3, S, S]` of a class, one for each random seed, with S reduced to a number of pixels."""
         classifier, mix = self.classifier, Mix.single(self.classifier.labels.index(label))
         if classifier.seeds is None:
             raise SystemExit(f"{self.name} has no class seeds.")
         side = self.side or classifier.input_size
         seeds = self.draw(classifier.seeds, mix, side, side, random_seeds)
         made = translate(classifier, seeds, mix, self.settings, random_seeds)
-        reduced: Tensor = resize(made, [classifier.input_size, classifier.input_size], antialias=True)
+        reduced: Tensor = resize(made, [reduced_to, reduced_to], antialias=True)
         return reduced.clamp(0, 1)
 
 
@@ -92,7 +92,7 @@ def painters(
 
 
 class Comparison:
-    """The pictures of some painters, beside the test pictures of a data set."""
+    """The pictures of some painters, in the size that the first one sees, beside the test pictures of a data set."""
 
     def __init__(self, data: Path, chosen: Sequence[Painter], count: int) -> None:
         side = chosen[0].classifier.input_size
@@ -110,7 +110,7 @@ class Comparison:
         self.real = self.judge.features(as_float(self.test))
         numbers = range(FIRST_SEED, FIRST_SEED + count)
         self.images = {
-            painter.name: {label: painter.paint(label, numbers) for label in self.classes[painter.name]}
+            painter.name: {label: painter.paint(label, numbers, side) for label in self.classes[painter.name]}
             for painter in chosen
         }
         self.features = {

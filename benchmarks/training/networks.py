@@ -1,4 +1,5 @@
-"""Which network paints best after the same time of training: ours, a wider one, a public one, and one with a teacher.
+"""Which network paints best after the same time of training: ours, a wider one, a public one, ours with a teacher, and
+ours for larger pictures.
 
 Each goes through both stages of `quick`, in the same minutes: how many steps that are is measured first. Then they
 generate from the same random seeds, and the judge sees them beside the test pictures. The public network,
@@ -14,7 +15,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,8 @@ CONTENDERS = {
         std=(STD, STD, STD),
     ),
     "taught": Contender(trainer=TaughtTrainer),
+    # An epsilon of as much for each pixel; its pictures are reduced to the size of the others.
+    "larger": Contender(replace(USUAL, input_size=128, attack=replace(USUAL.attack, epsilon=2.0))),
 }
 QUICK = {"minutes": 0.1, "only": ("residual",), "pictures": 1}
 """Shows that everything runs, and no more."""
@@ -172,6 +175,13 @@ def trained(name: str, data: TrainingData, seeds: ClassSeeds, minutes: float) ->
     return found
 
 
+@cache
+def _data(path: Path, side: int) -> tuple[TrainingData, ClassSeeds]:
+    """Pictures of this height and width, and their class seeds."""
+    data = read_data(path, side)
+    return data, fit_all_seeds(data.train, len(data.labels), side)
+
+
 def main() -> None:
     """Train, measure, generate."""
     parser = new_parser(__doc__)
@@ -181,15 +191,16 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=6, metavar="N", help="of each class (default: 6)")
     parser.add_argument("--sheet", type=Path, default=BUILD / "networks.png", metavar="FILE")
     arguments = read(parser, QUICK, dtype=fast_precision(DEVICE))
-    data, settings = read_data(arguments.data, USUAL.input_size), preset(TranslateSettings, SAMPLER).settings
-    seeds = fit_all_seeds(data.train, len(data.labels), USUAL.input_size)
+    settings = preset(TranslateSettings, SAMPLER).settings
     columns = {"million parameters": ".1f", "steps": "d", "clean": ".1%", "robust": ".1%"}
     table = Table(f"{arguments.minutes:g} minutes of training each, on validation pictures", columns)
     painters = []
     for name in arguments.only:
+        recipe = CONTENDERS[name].recipe
+        data, seeds = _data(arguments.data, recipe.input_size)
         for stage, (classifier, steps) in trained(name, data, seeds, arguments.minutes).items():
             fast = optimize_for_inference(classifier)
-            accuracy = validation_accuracy(fast, data, USUAL.attack)
+            accuracy = validation_accuracy(fast, data, recipe.attack)
             size = sum(parameter.numel() for parameter in fast.network.parameters()) / 1e6
             table.row(f"{name}, {stage}", size, steps, accuracy.clean, accuracy.robust)
             painters.append(Painter(f"{name}, {stage}", fast, settings, detailed_class_seeds))
