@@ -209,6 +209,7 @@ def test_cancel_stops_within_a_step(node: Node) -> None:
             assert [value >= 3 for value in reports] == [False] * (len(reports) - 1) + [True]
     finally:
         comfy.utils.set_progress_bar_global_hook(None)
+        mm.interrupt_current_processing(False)
 
 
 def see_through(batch: int, height: int, width: int) -> Tensor:

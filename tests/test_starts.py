@@ -138,6 +138,9 @@ def test_reading_a_folder_is_cancelled(pack: ModuleType, bare: Any) -> None:
 
     make_scenes(Path(folder_paths.get_input_directory()) / "many", 3)
     mm.interrupt_current_processing(True)
-    with pytest.raises(mm.InterruptProcessingException):
-        fit(pack, bare, None, "sea", "many")
-    assert not mm.processing_interrupted()
+    try:
+        with pytest.raises(mm.InterruptProcessingException):
+            fit(pack, bare, None, "sea", "many")
+        assert not mm.processing_interrupted()
+    finally:
+        mm.interrupt_current_processing(False)
