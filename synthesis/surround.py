@@ -8,7 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .seeds import natural_noise
+
 SMOOTHING = 12
+DETAIL = 0.4
+"""Of the contrast around a hole, for the noise in it: an ascent adds contrast of its own."""
 WHOLE = 0.99
 """Of a mask this much counts as all: resizing leaves a little less than 1."""
 BAND_TOP, BAND_BOTTOM, BAND_SIDE = 0.1, 0.2, 0.34
@@ -42,6 +46,38 @@ def surround(images: Tensor, mask: Tensor) -> Tensor:
     """
     visible = (mask == 0).to(images)
     return torch.where(mask == 0, images, _filled(images * visible, visible))
+
+
+def with_detail(filled: Tensor, mask: Tensor) -> Tensor:
+    """Holes that `surround` has filled, with noise in them like the detail around them.
+
+    An ascent hardly adds detail where there is none. The noise is grey, has the spectrum of photographs, and is as
+    strong as `DETAIL` of what is around the hole, so that a sky stays smooth beside a rock. It is the same for all
+    pictures of a size, so that the frames of a film do not flicker.
+
+    Args:
+        filled: `[B, 3, H, W]` in [0, 1].
+        mask: `[B, 1, H, W]` in [0, 1], as `surround` had it.
+
+    Returns:
+        `[B, 3, H, W]` in [0, 1]; what the mask does not cover stays bit for bit.
+    """
+    height, width = filled.shape[2:]
+    noise = natural_noise(height, width, [0]).mean(1, keepdim=True).to(filled)
+    result = filled.clone()
+    for index, covered in enumerate((mask > 0).to(filled)):
+        one, visible = slice(index, index + 1), 1 - covered[None]
+        rim = covered.diff(dim=1).abs().sum() + covered.diff(dim=2).abs().sum()
+        if rim == 0:
+            continue
+        # About a fourth of the hole's width, however many parts it has.
+        cell = max(2, round(float(covered.sum() / rim)))
+        fine = _fine(filled[one].mean(1, keepdim=True), visible, cell)
+        contrast = _coarse(fine.abs(), visible, cell)
+        own = _fine(noise, torch.ones_like(visible), cell)
+        detail = DETAIL * contrast * (own / own.abs().mean().clamp(min=torch.finfo(own.dtype).tiny))
+        result[one] = torch.where(visible > 0, filled[one], (filled[one] + detail).clamp(0, 1))
+    return result
 
 
 def visible_box(mask: Tensor) -> Box | None:
@@ -133,6 +169,17 @@ def _filled(images: Tensor, visible: Tensor) -> Tensor:
         smooth = F.avg_pool2d(result, 3, 1, 1, count_include_pad=False)
         result = torch.where(visible > 0, known, smooth)
     return result
+
+
+def _fine(images: Tensor, visible: Tensor, cell: int) -> Tensor:
+    """What is finer than cells of so many pixels."""
+    return images - _coarse(images, visible, cell)
+
+
+def _coarse(images: Tensor, visible: Tensor, cell: int) -> Tensor:
+    """Means of what is visible in cells of so many pixels, continued into what is not, at the size of the images."""
+    means = [F.avg_pool2d(each, cell, ceil_mode=True, count_include_pad=False) for each in (images * visible, visible)]
+    return F.interpolate(_filled(*means), images.shape[2:], mode="bilinear", align_corners=False)
 
 
 def _halved(images: Tensor) -> Tensor:

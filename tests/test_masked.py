@@ -35,6 +35,7 @@ from robust_synthesis.synthesis import (
     surround,
 )
 from robust_synthesis.synthesis.ascent import Picture
+from robust_synthesis.synthesis.surround import with_detail
 from robust_synthesis.synthesis.views import feathered, whole
 
 INPAINT_PRESET = preset(InpaintSettings, "inpaint").settings
@@ -201,7 +202,7 @@ def test_what_a_hole_covers_makes_no_difference(
 
 def test_the_classifiers_own_guess_is_of_what_is_visible(canvas: RobustClassifier) -> None:
     images, mask = natural_noise(96, 96, [1]), rectangle(96, 96, 20, 20, 50, 50)
-    guess = int(classify(canvas, surround(images, mask)).argmax())
+    guess = int(classify(canvas, with_detail(surround(images, mask), mask)).argmax())
 
     settings = INPAINT_PRESET.with_values(steps=3)
     own = inpaint(canvas, images, mask, None, settings, [0])

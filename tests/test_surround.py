@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from robust_synthesis.synthesis import surround
-from robust_synthesis.synthesis.surround import extended, fade_in, visible_box
+from robust_synthesis.synthesis.surround import DETAIL, extended, fade_in, visible_box, with_detail
 
 
 def ramp(height: int, width: int) -> Tensor:
@@ -76,6 +76,40 @@ def texture(height: int, width: int) -> Tensor:
     down, right = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
     waves = [torch.sin(0.8 * right + 0.1 * down), torch.sin(0.7 * down - 0.2 * right), torch.sin(0.6 * (down + right))]
     return 0.5 + 0.15 * torch.stack([waves[0] + waves[1], waves[1] + waves[2], waves[2] + waves[0]])[None]
+
+
+@given(height=st.integers(1, 60), width=st.integers(1, 60), seed=st.integers(0, 1000), share=st.floats(0, 1))
+@example(height=1, width=1, seed=0, share=0.0)
+@example(height=1, width=200, seed=0, share=0.5)
+def test_detail_is_added_where_it_is_covered_only(height: int, width: int, seed: int, share: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(2, 3, height, width, generator=generator)
+    mask = (torch.rand(2, 1, height, width, generator=generator) < share).float()
+
+    result = with_detail(surround(images, mask), mask)
+
+    seen = (mask == 0).expand_as(images)
+    assert torch.equal(result[seen], images[seen])
+    assert ((result >= 0) & (result <= 1)).all()
+
+
+def test_the_detail_in_a_hole_is_as_strong_as_what_is_around_it() -> None:
+    images, mask = texture(96, 192), torch.zeros(1, 1, 96, 192)
+    # No detail to the right, where the second hole is.
+    images[:, :, :, 96:] = 0.5
+    mask[:, :, 30:70, 20:60] = 1
+    mask[:, :, 30:70, 130:170] = 1
+
+    result = with_detail(surround(images, mask), mask)
+
+    contrast = images[:, :, 30:70, 60:90].std()
+    rough, smooth = (result[:, :, 32:68, left : left + 36].std() for left in (22, 132))
+    assert 0.5 * DETAIL * contrast < rough < 1.5 * DETAIL * contrast
+    assert smooth < 0.01
+    # The same for every picture, so that a film does not flicker.
+    assert torch.equal(
+        result[0], with_detail(surround(images, mask).expand(2, -1, -1, -1), mask.expand(2, -1, -1, -1))[1]
+    )
 
 
 BOXES = [(0, 0, 96, 60), (0, 100, 96, 200), (40, 0, 96, 200), (30, 40, 70, 120), (95, 0, 96, 1)]

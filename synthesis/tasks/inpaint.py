@@ -18,7 +18,7 @@ from ..mix import Mix
 from ..objectives import ObjectiveName, check_objective, class_loss
 from ..seeds import detailed_class_seeds, natural_noise
 from ..settings import DetailSettings, MaskSettings, OperationSettings
-from ..surround import WHOLE, extended, fade_in, surround, visible_box
+from ..surround import WHOLE, extended, fade_in, surround, visible_box, with_detail
 from ..views import around, feathered
 from .classify import target_covariance, target_weights
 
@@ -35,9 +35,10 @@ class InpaintSettings(OperationSettings):
     operation: ClassVar[str] = "inpaint"
     objective: ObjectiveName
     fill: FillName = "surround"
-    """What the hole shows before the ascent. `surround`: the colours around it, blurred into it; where a mask covers a
-    whole side of the picture, the picture is continued there by its mirror image. `mean colour`: of what is visible,
-    as in the paper. `noise`: natural-spectrum noise. `class seed`: drawn from the class's Gaussian."""
+    """What the hole shows before the ascent. `surround`: the colours around it, blurred into it, with noise as strong
+    as the detail around it; where a mask covers a whole side of the picture, the picture is continued there by its
+    mirror image. `mean colour`: of what is visible, as in the paper. `noise`: natural-spectrum noise. `class seed`:
+    drawn from the class's Gaussian."""
 
     detail: DetailSettings = field(default_factory=DetailSettings)
     mask: MaskSettings = field(default_factory=MaskSettings)
@@ -109,6 +110,8 @@ def _prepared(images: Tensor, mask: Tensor, fill: FillName) -> tuple[Tensor, Ten
     """Pictures without what the mask covers, where they change `[B, 1, H, W]`, and how much `[B, 1, 1, 1]`."""
     # All that is not wholly visible is filled, and blended with the image at the end.
     base, covered = surround(images, mask), (mask > 0).to(images)
+    if fill == "surround":
+        base = with_detail(base, mask)
     strength = images.new_ones(len(images), 1, 1, 1)
     height, width = images.shape[2:]
     for index, own in enumerate(mask) if fill == "surround" else ():
