@@ -20,6 +20,15 @@ def ramp(height: int, width: int) -> Tensor:
     ]
 
 
+def half_covered(height: int, width: int, seed: int, share: float) -> tuple[Tensor, Tensor]:
+    """Two random pictures, and masks of about this share of their pixels."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(2, 3, height, width, generator=generator)
+    covered = torch.rand(2, 1, height, width, generator=generator) < share
+    # A little of the hole is still a hole.
+    return images, covered * torch.rand(2, 1, height, width, generator=generator).clamp(min=0.01)
+
+
 @pytest.mark.parametrize(
     ("height", "width", "top", "left", "rows", "columns"),
     [(64, 64, 16, 16, 32, 32), (37, 53, 10, 10, 11, 30), (96, 96, 20, 20, 60, 60), (300, 400, 80, 90, 120, 150)],
@@ -43,11 +52,8 @@ def test_the_surroundings_continue_into_a_hole(
 @example(height=1, width=200, seed=0, share=0.5)
 @example(height=200, width=1, seed=0, share=0.02)
 def test_what_is_covered_is_not_looked_at(height: int, width: int, seed: int, share: float) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.rand(2, 3, height, width, generator=generator)
-    covered = torch.rand(2, 1, height, width, generator=generator) < share
-    # A little of the hole is still a hole.
-    mask = covered * torch.rand(2, 1, height, width, generator=generator).clamp(min=0.01)
+    images, mask = half_covered(height, width, seed, share)
+    covered = mask > 0
 
     result = surround(images, mask)
 
@@ -82,9 +88,7 @@ def texture(height: int, width: int) -> Tensor:
 @example(height=1, width=1, seed=0, share=0.0)
 @example(height=1, width=200, seed=0, share=0.5)
 def test_detail_is_added_where_it_is_covered_only(height: int, width: int, seed: int, share: float) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.rand(2, 3, height, width, generator=generator)
-    mask = (torch.rand(2, 1, height, width, generator=generator) < share).float()
+    images, mask = half_covered(height, width, seed, share)
 
     result = with_detail(surround(images, mask), mask)
 
