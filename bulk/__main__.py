@@ -76,9 +76,9 @@ def _jobs(options: argparse.Namespace, device: str) -> list[Job]:
     classes = options.target_class or [""]
     if ALL in classes:
         labels = load(options.classifier, device).model.card.labels
-        each = [_text_of(index, labels) for index in range(len(labels))]
-        others = [text for text in classes if text != ALL and text not in each]
-        classes = [*each, *others]
+        single = {Mix.single(index) for index in range(len(labels))}
+        others = [text for text in classes if text != ALL and _parsed(text, labels) not in single]
+        classes = [*(_text_of(index, labels) for index in range(len(labels))), *others]
     common: dict[str, Any] = {
         name: getattr(options, name)
         for name in ("operation", "classifier", "preset", "seed", "count", "picture", "mask", "factor")
@@ -92,14 +92,14 @@ def _jobs(options: argparse.Namespace, device: str) -> list[Job]:
 def _text_of(index: int, labels: Sequence[str]) -> str:
     """A text that means this class: its name; where classes share that, all its names; or else its number."""
     texts = (label_names(labels[index])[0], labels[index])
-    return next((text for text in texts if _means(text, index, labels)), str(index))
+    return next((text for text in texts if _parsed(text, labels) == Mix.single(index)), str(index))
 
 
-def _means(text: str, index: int, labels: Sequence[str]) -> bool:
+def _parsed(text: str, labels: Sequence[str]) -> Mix | None:
     try:
-        return parse_class_expression(text, labels) == Mix.single(index)
+        return parse_class_expression(text, labels)
     except ExpressionError:
-        return False
+        return None
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

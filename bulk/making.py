@@ -21,9 +21,7 @@ from ..models import (
     open_classifier,
     optimize_for_inference,
 )
-from ..models.conversion import side_files
-from ..models.files import is_file
-from ..models.format import files_of
+from ..models.format import files_of, read_card
 from ..synthesis import (
     FACTORS,
     InpaintSettings,
@@ -55,7 +53,7 @@ class Loaded(NamedTuple):
 
     model: RobustClassifier
     sha256: str
-    """Of all files that it was read from."""
+    """Of its files, and of what files beside them say of it."""
 
 
 @cache
@@ -75,8 +73,10 @@ def load(name: str, device: str) -> Loaded:
         raise JobError(f"'{name}' is the image tower of a CLIP and has no classes.")
     model = optimize_for_inference(opened.classifier, fast_precision(torch.device(device))).to(device)
     digest = hashlib.sha256()
-    for file in (*files_of(opened.source), *filter(is_file, side_files(path))):
+    for file in files_of(opened.source):
         digest.update(file.read_bytes())
+    if opened.classifier.card != read_card(opened.source):
+        digest.update(repr(opened.classifier.card).encode())
     return Loaded(model, digest.hexdigest())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -52,7 +51,7 @@ def combine(first: RobustClassifier, second: RobustClassifier, weight: float = 0
         if not isinstance(network, PooledActivationNetwork):
             raise CombineError(
                 f"'{classifier.card.title}' cannot be combined: its network ({classifier.card.architecture['name']}) "
-                "does not end in average pooling and a linear layer, or is a combination itself."
+                "does not end in average pooling and a linear layer, or is an ensemble itself."
             )
         members.append(copy.deepcopy(network))
     network = Ensemble(members, len(order)).to(device, torch.float32)
@@ -78,19 +77,21 @@ def combine(first: RobustClassifier, second: RobustClassifier, weight: float = 0
 
 def _order(first: RobustClassifier, second: RobustClassifier) -> list[int]:
     """For each class of the first one, its index in the second one."""
-    names, others = ([comparable(name) for name in classifier.labels] for classifier in (first, second))
     titles = f"'{first.card.title}' and '{second.card.title}'"
-    if names == others:
-        return list(range(len(names)))
+    # By all names of each class, and where those differ by the first ones.
+    for labels in ((first.card.labels, second.card.labels), (first.labels, second.labels)):
+        names, others = (list(map(comparable, each)) for each in labels)
+        if names == others:
+            return list(range(len(names)))
+        if sorted(names) == sorted(others) and len({*names}) == len(names):
+            return [others.index(name) for name in names]
     if sorted(names) != sorted(others):
         raise CombineError(f"{titles} know different classes: only classifiers of the same classes can be combined.")
-    counts = Counter(names)
-    if shared := next((label for label, name in zip(first.labels, names, strict=True) if counts[name] > 1), ""):
-        raise CombineError(
-            f"{titles} have their classes in different orders, and more than one is called '{shared}': it cannot be "
-            "told which are the same."
-        )
-    return [others.index(name) for name in names]
+    shared = next(label for label, name in zip(first.labels, names, strict=True) if names.count(name) > 1)
+    raise CombineError(
+        f"{titles} have their classes in different orders, and more than one is called '{shared}': it cannot be told "
+        "which are the same."
+    )
 
 
 def _licence(cards: Sequence[ClassifierCard]) -> str:

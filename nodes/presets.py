@@ -208,7 +208,7 @@ def _fill(default: str) -> io.Input:
         default=default,
         optional=True,
         tooltip="What the hole shows at the start. surround: the colours around it, blurred into it, with "
-        "noise as strong as the detail there; beyond the edge of a padded picture, its mirror image. mean colour: of "
+        "noise like the detail there; beyond the edge of a padded picture, its mirror image. mean colour: of "
         "what is visible, as in the paper. noise: photo-like noise; seeds give different pictures. class seed: grainy "
         "blobs in the class's usual colours and layout; seeds give different pictures.",
     )

@@ -206,8 +206,8 @@ def page(request: pytest.FixtureRequest, opened: OpenedEditor) -> Iterator[Page]
     opened.complaints.clear()
     yield opened.page
     complaints = list(opened.complaints)
-    if request.node.stash.get(FAILED, False):
-        # What such a test leaves, a dialog over the graph or a key that is held, would make the next ones fail.
+    if request.node.stash.get(FAILED, False) or opened.page.get_by_role("dialog").count():
+        # What a failed test leaves, a dialog over the graph or a key that is held, would make the next ones fail.
         opened.reopen()
     assert not complaints
 

@@ -335,7 +335,7 @@ def test_all_classes_are_made_where_some_share_their_first_name(tmp_path: Path, 
     card = replace(tiny.card, labels=("Crane", "crane, machine", "crane"))
     save_classifier(RobustClassifier(tiny.network, card, tiny.seeds), tmp_path / "cranes.safetensors")
     words = ["--classifier", str(tmp_path / "cranes.safetensors"), "--set", "steps=2"]
-    classes = ["--class", "1:0.5, 2:0.5", "--class", "all", "--class", "Crane"]
+    classes = ["--class", "1:0.5, 2:0.5", "--class", "all", "--class", "CRANE"]
     assert main(["generate", *words, *classes, "--out", str(tmp_path / "out")]) == 0
     assert len(set(hashes(tmp_path / "out").values())) == 4
 

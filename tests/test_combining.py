@@ -85,8 +85,11 @@ def test_classes_that_share_their_first_name_keep_their_order() -> None:
     images = pictures(40, 50)
     wanted = (first(images) + second(images)) / 2
     torch.testing.assert_close(combine(first, second)(images), wanted, rtol=1e-3, atol=1e-3)
+    turned = classifier("mobilenet_v2", ("crane, machine", "sea", "crane, bird"))
+    wanted = (first(images) + turned(images)[:, [2, 1, 0]]) / 2
+    torch.testing.assert_close(combine(first, turned)(images), wanted, rtol=1e-3, atol=1e-3)
     with pytest.raises(CombineError, match="more than one is called 'crane'"):
-        combine(first, classifier("mobilenet_v2", ("crane, bird", "crane, machine", "sea")))
+        combine(first, classifier("mobilenet_v2", ("crane, heron", "crane, machine", "sea")))
 
 
 def test_what_is_in_half_precision_combines_in_full() -> None:
@@ -122,7 +125,7 @@ def test_what_was_combined_is_a_classifier_in_one_file(tmp_path: Path) -> None:
         (lambda: classifier("mobilenet_v2", input_size=64), 0.5, "sees 32 x 32 pixels and 'mobilenet_v2' 64 x 64"),
         (lambda: classifier("densenet121"), 1.5, "The weight is 1.5"),
         (lambda: classifier(CONVNEXT), 0.5, "'convnext' cannot be combined"),
-        (lambda: combine(classifier("mobilenet_v2"), classifier("cifar_resnet18")), 0.5, "is a combination itself"),
+        (lambda: combine(classifier("mobilenet_v2"), classifier("cifar_resnet18")), 0.5, "is an ensemble itself"),
     ],
 )
 def test_what_cannot_be_combined_is_said(second: Callable[[], RobustClassifier], weight: float, words: str) -> None:

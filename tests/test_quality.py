@@ -239,17 +239,17 @@ def test_classifiers_are_compared_on_the_classes_that_they_share(
     data = tmp_path / "scenes"
     for split, first in (("train", 0), ("test", 10)):
         folder = make_folder(data / split, "red", "green", "blue", each=10, first=first)
-        for colour, label in {"red": "church", "green": "forest"}.items():
+        for colour, label in {"red": "gas pump", "green": "forest"}.items():
             (folder / colour).rename(folder / label)
     chosen = painters(["canvas"], ["", '{"steps": 1}'])
     assert [painter.name for painter in chosen] == ["canvas", 'canvas {"steps": 1}']
     assert chosen[1].settings == chosen[0].settings.with_values(steps=1)
     (large,) = painters(["canvas"], [""], side=192)
-    reduced, own = (painter.paint("church", [0], 96) for painter in (large, chosen[0]))
+    reduced, own = (painter.paint("gas pump", [0], 96) for painter in (large, chosen[0]))
     assert reduced.shape == own.shape == (1, 3, 96, 96)
     assert (reduced - own).abs().mean() > 0.01
     comparison = Comparison(data, chosen, 2)
-    assert comparison.shared == ("church", "forest")
+    assert comparison.shared == ("forest", "gas pump")
     comparison.measure(comparison.shared)
     comparison.measure_each_class()
     comparison.save_sheet(tmp_path / "sheet.png")

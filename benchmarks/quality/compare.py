@@ -22,6 +22,7 @@ from robust_synthesis.models import (
     load_classifier,
     optimize_for_inference,
 )
+from robust_synthesis.models.names import comparable
 from robust_synthesis.synthesis import Mix, TranslateSettings, class_seeds, detailed_class_seeds, preset, translate
 from robust_synthesis.training.data import read_split
 
@@ -53,9 +54,14 @@ class Painter:
     side: int = 0
     """Height and width of its pictures, in pixels; 0: as the classifier sees them."""
 
+    @property
+    def names(self) -> list[str]:
+        """Of the classes, as names are compared."""
+        return [comparable(name) for name in self.classifier.labels]
+
     def paint(self, label: str, random_seeds: Sequence[int], reduced_to: int) -> Tensor:
         """Pictures `[N, 3, S, S]` of a class, one for each random seed, with S reduced to a number of pixels."""
-        classifier, mix = self.classifier, Mix.single(self.classifier.labels.index(label))
+        classifier, mix = self.classifier, Mix.single(self.names.index(comparable(label)))
         if classifier.seeds is None:
             raise SystemExit(f"{self.name} has no class seeds.")
         side = self.side or classifier.input_size
@@ -92,13 +98,13 @@ def painters(
 
 
 class Comparison:
-    """The pictures of some painters, in the size that the first one sees, beside the test pictures of a data set."""
+    """The pictures of some painters, in the smallest size that one sees, beside the test pictures of a data set."""
 
     def __init__(self, data: Path, chosen: Sequence[Painter], count: int) -> None:
-        side = chosen[0].classifier.input_size
+        side = min(painter.classifier.input_size for painter in chosen)
         self.test, self.labels = read_split(data, "test", side)
         self.classes = {
-            painter.name: tuple(label for label in self.labels if label in painter.classifier.labels)
+            painter.name: tuple(label for label in self.labels if comparable(label) in painter.names)
             for painter in chosen
         }
         self.shared = tuple(

@@ -59,7 +59,7 @@ BASELINES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "a black hole": black,
     "mean colour": mean_color,
     "OpenCV's Telea": telea,
-    "our fill `surround` alone": surround,
+    "the smooth fill alone": surround,
 }
 
 

@@ -35,8 +35,8 @@ class InpaintSettings(OperationSettings):
     operation: ClassVar[str] = "inpaint"
     objective: ObjectiveName
     fill: FillName = "surround"
-    """What the hole shows before the ascent. `surround`: the colours around it, blurred into it, with noise as strong
-    as the detail around it; where a mask covers a whole side of the picture, the picture is continued there by its
+    """What the hole shows before the ascent. `surround`: the colours around it, blurred into it, with noise like
+    the detail around it; where a mask covers a whole side of the picture, the picture is continued there by its
     mirror image. `mean colour`: of what is visible, as in the paper. `noise`: natural-spectrum noise. `class seed`:
     drawn from the class's Gaussian."""
 
@@ -110,17 +110,18 @@ def _prepared(images: Tensor, mask: Tensor, fill: FillName) -> tuple[Tensor, Ten
     """Pictures without what the mask covers, where they change `[B, 1, H, W]`, and how much `[B, 1, 1, 1]`."""
     # All that is not wholly visible is filled, and blended with the image at the end.
     base, covered = surround(images, mask), (mask > 0).to(images)
-    if fill == "surround":
-        base = with_detail(base, mask)
     strength = images.new_ones(len(images), 1, 1, 1)
     height, width = images.shape[2:]
     for index, own in enumerate(mask) if fill == "surround" else ():
-        box = visible_box(own)
+        one, box = slice(index, index + 1), visible_box(own)
         if box is None or box == (0, 0, height, width):
+            base[one] = with_detail(base[one], mask[one])
             continue
-        one = slice(index, index + 1)
         hole, fade = (mask[one] >= WHOLE).to(images), fade_in(box, images)
-        base[one] = extended(surround(images[one], hole), box)
+        inner = (one, slice(None), slice(box[0], box[2]), slice(box[1], box[3]))
+        base[one] = surround(images[one], hole)
+        base[inner] = with_detail(base[inner], hole[:, :, inner[2], inner[3]])
+        base[one] = extended(base[one], box)
         covered[one] = torch.where(fade > 0, fade, hole)
         strength[one] = OUTPAINT_STRENGTH
     return base, covered, strength

@@ -119,7 +119,8 @@ function origin({ node, hosts }, input) {
 }
 
 function inside({ node, hosts }, slot) {
-    if (!node?.isSubgraphNode?.()) return node ? { node, hosts } : undefined
+    // A bypassed subgraph passes on what arrives, whatever is in it.
+    if (!node?.isSubgraphNode?.() || node.mode === BYPASSED) return node ? { node, hosts } : undefined
     const link = node.subgraph.getLink(node.subgraph.outputs[slot]?.linkIds[0])
     if (!link || Number(link.target_id) !== TO_OUTSIDE) return undefined
     if (Number(link.origin_id) === FROM_OUTSIDE) return origin({ node, hosts }, node.inputs[link.origin_slot])
