@@ -17,8 +17,7 @@ from tqdm import tqdm
 from ..models import CheckpointError
 from ..models.devices import fastest_device, usable_device
 from ..models.names import label_names
-from ..synthesis import Mix, parse_class_expression
-from ..synthesis.mix import ExpressionError
+from ..synthesis import single_class
 from .cluster import Cluster
 from .jobs import OPERATIONS, Job
 from .making import load
@@ -76,8 +75,7 @@ def _jobs(options: argparse.Namespace, device: str) -> list[Job]:
     classes = options.target_class or [""]
     if ALL in classes:
         labels = load(options.classifier, device).model.card.labels
-        single = {Mix.single(index) for index in range(len(labels))}
-        others = [text for text in classes if text != ALL and _parsed(text, labels) not in single]
+        others = [text for text in classes if text != ALL and single_class(text, labels) is None]
         classes = [*(_text_of(index, labels) for index in range(len(labels))), *others]
     common: dict[str, Any] = {
         name: getattr(options, name)
@@ -92,14 +90,7 @@ def _jobs(options: argparse.Namespace, device: str) -> list[Job]:
 def _text_of(index: int, labels: Sequence[str]) -> str:
     """A text that means this class: its name; where classes share that, all its names; or else its number."""
     texts = (label_names(labels[index])[0], labels[index])
-    return next((text for text in texts if _parsed(text, labels) == Mix.single(index)), str(index))
-
-
-def _parsed(text: str, labels: Sequence[str]) -> Mix | None:
-    try:
-        return parse_class_expression(text, labels)
-    except ExpressionError:
-        return None
+    return next((text for text in texts if single_class(text, labels) == index), str(index))
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -3,6 +3,7 @@
 from .ascent import AscentSettings as AscentSettings
 from .ascent import ascend as ascend
 from .class_expression import parse_class_expression as parse_class_expression
+from .class_expression import single_class as single_class
 from .class_sheet import class_sheet as class_sheet
 from .coarse_to_fine import Plan as Plan
 from .constraints import CONSTRAINTS as CONSTRAINTS

@@ -44,6 +44,15 @@ def parse_class_expression(text: str, labels: Sequence[str]) -> Mix:
     return mixed(terms, {index: names[0] for index, names in enumerate(classes)})
 
 
+def single_class(text: str, labels: Sequence[str]) -> int | None:
+    """The number of the class that an expression means; None where it is a mix, or no expression."""
+    try:
+        weights = parse_class_expression(text, labels).weights
+    except ExpressionError:
+        return None
+    return weights[0][0] if [weight for _, weight in weights] == [1.0] else None
+
+
 def _joined(terms: Sequence[str], names: Set[str], count: int) -> list[str]:
     """Terms that together are one of the names, as one term, the longest first; of `count` classes."""
     found: list[str] = []

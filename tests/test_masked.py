@@ -212,6 +212,22 @@ def test_the_classifiers_own_guess_is_of_what_is_visible(canvas: RobustClassifie
     assert not torch.equal(own, inpaint(canvas, images, mask, other, settings, [0]))
 
 
+def test_a_hole_in_a_padded_picture_is_as_rough_as_one_elsewhere(tiny: RobustClassifier) -> None:
+    images = torch.rand(1, 3, 96, 128, generator=torch.Generator().manual_seed(0))
+    hole = rectangle(96, 128, 30, 30, 40, 40)
+    padded = hole.clone()
+    padded[:, :, :, 100:] = 1
+    # The filling stays nearly what it begins with.
+    still = INPAINT_PRESET.with_values(steps=1, step_size=0.01, detail_steps=0)
+
+    made = [inpaint(tiny, images, mask, Mix.single(0), still, [0])[:, :, 35:65, 35:65] for mask in (hole, padded)]
+
+    smooth = surround(images, hole)[:, :, 35:65, 35:65]
+    alone, beside = ((filled - smooth).std() for filled in made)
+    assert alone > 0.05
+    assert beside > 0.7 * alone
+
+
 def test_a_grey_hole_blends_the_filling_with_the_picture(tiny: RobustClassifier) -> None:
     """All covered, so both pictures get the same filling, and differ by what shows of them."""
     first, second = pictures(2, 40, 40).split(1)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..models.files import shortened, too_long
 from ..models.names import comparable, label_names
-from ..synthesis import ExpressionError, parse_class_expression
+from ..synthesis import single_class
 from ..synthesis.picture_files import (
     Entry,
     FoundFiles,
@@ -192,8 +192,5 @@ def _class_folders(parent: Entry, source: str, report: ReadReport | None) -> Cla
 
 
 def _can_be_asked_for(label: str, index: int, labels: Sequence[str]) -> bool:
-    try:
-        # A comma separates classes, or the names of one.
-        return len(label_names(label)) == 1 and parse_class_expression(label, labels).weights == ((index, 1.0),)
-    except ExpressionError:
-        return False
+    # A comma separates classes, or the names of one.
+    return len(label_names(label)) == 1 and single_class(label, labels) == index

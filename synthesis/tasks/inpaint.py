@@ -110,13 +110,15 @@ def _prepared(images: Tensor, mask: Tensor, fill: FillName) -> tuple[Tensor, Ten
     """Pictures without what the mask covers, where they change `[B, 1, H, W]`, and how much `[B, 1, 1, 1]`."""
     # All that is not wholly visible is filled, and blended with the image at the end.
     base, covered = surround(images, mask), (mask > 0).to(images)
+    if fill == "surround":
+        base = with_detail(base, mask)
     strength = images.new_ones(len(images), 1, 1, 1)
     height, width = images.shape[2:]
     for index, own in enumerate(mask) if fill == "surround" else ():
-        one, box = slice(index, index + 1), visible_box(own)
+        box = visible_box(own)
         if box is None or box == (0, 0, height, width):
-            base[one] = with_detail(base[one], mask[one])
             continue
+        one = slice(index, index + 1)
         hole, fade = (mask[one] >= WHOLE).to(images), fade_in(box, images)
         inner = (one, slice(None), slice(box[0], box[2]), slice(box[1], box[3]))
         base[one] = surround(images[one], hole)
