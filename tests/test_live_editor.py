@@ -229,13 +229,18 @@ def test_a_classifier_that_is_changed_on_its_way_is_not_ignored(live: LiveCanvas
             combine.connect(0, canvas, canvas.inputs.findIndex(({ name }) => name === "classifier"))
         }"""
     )
-    live.open()
-    expect(live.root.get_by_role("alert")).to_contain_text("this one comes from Combine Classifiers")
-    live.button("Close").click()
-    bypassed = 4
-    live.page.evaluate(
-        "(mode) => { app.graph.nodes.find(({ type }) => type === 'RobustCombineClassifiers').mode = mode }", bypassed
-    )
+    into_subgraph = """() => {
+        const combine = app.graph.nodes.find(({ type }) => type === "RobustCombineClassifiers")
+        app.graph.convertToSubgraph(new Set([combine]))
+    }"""
+    for change in ("() => {}", into_subgraph):
+        live.page.evaluate(change)
+        live.open()
+        expect(live.root.get_by_role("alert")).to_contain_text("this one comes from Combine Classifiers")
+        live.button("Close").click()
+        expect(live.root).to_have_count(0)
+    # A bypassed node, here the subgraph, passes on what arrives.
+    live.page.evaluate("() => { app.graph.nodes.find((node) => node.isSubgraphNode?.()).mode = 4 }")
     live.open()
     live.blank()
 
